@@ -28,7 +28,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 #: A service puts a function here that makes its own error body for a status: ``(status) -> JSON value``.
-ERROR_BODY: web.AppKey[Callable[[int], object]] = web.AppKey("error_body", Callable[[int], object])
+ERROR_BODY = web.AppKey[Callable[[int], object]]("error_body")
 
 KINDS = ["refuse", "reset", "reset-body", "delay", "slow-body", "html", "empty", "cut", "tls", "tls-host"]
 #: Headers and query parameters that carry a credential; their values never reach the log.
