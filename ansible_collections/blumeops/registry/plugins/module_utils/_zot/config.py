@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright the blumeops.registry authors
+
+# Private to this collection: may change in any release, import it from nowhere else.
+"""Decisions about a zot configuration: what changed, whether a running zot can take it, how that is seen.
+
+Pure, and Python 3.9 is enough: module zot_config runs on the target.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+Config = dict[str, Any]
+
+#: What a running zot takes from a written configuration file. Read in zot 2.1.20: Config.UpdateReloadableConfig
+#: copies more (openid, apikey), but the OIDC clients and the routes of the keys are made when the server starts.
+RELOADABLE = (
+    "http.accessControl",
+    "http.auth.htpasswd",
+    "http.auth.ldap",
+    "storage.gc",
+    "storage.gcDelay",
+    "storage.gcInterval",
+    "storage.dedupe",
+    "storage.retention",
+    "extensions.sync",
+    "extensions.scrub",
+    "extensions.search.cve",
+)
+#: Keys whose values are secrets wherever they stand in a configuration; shown as MASK.
+SECRET_KEYS = re.compile(r"(?i)(secret|password|passwd|token|accesskey|hashkey|encryptkey)$")
+MASK = "(hidden)"
+
+
+class Change(NamedTuple):
+    """Paths that differ, such as ``http.port``, split by what it takes until zot does as they say."""
+
+    reload: tuple[str, ...]
+    restart: tuple[str, ...]
+
+
+def changes(old: Config, new: Config) -> Change:
+    """Compare two configurations key by key."""
+    paths = sorted(_differing(old, new, ""))
+    live = [path for path in paths if any(path == key or path.startswith(key + ".") for key in RELOADABLE)]
+    return Change(tuple(live), tuple(path for path in paths if path not in live))
+
+
+def _differing(old: Any, new: Any, path: str) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict) and path not in RELOADABLE:
+        for key in old.keys() | new.keys():
+            # A key that is absent and one that is empty are the same for the walk, so that adding
+            # `extensions: {sync: …}` is said as extensions.sync.
+            below = f"{path}.{key}" if path else key
+            yield from _differing(old.get(key, _like(new.get(key))), new.get(key, _like(old.get(key))), below)
+    elif old != new:
+        yield path
+
+
+def _like(value: Any) -> Any:
+    return {} if isinstance(value, dict) else None
+
+
+def masked(value: Any) -> Any:
+    """A copy for people: every secret's value is MASK."""
+    if isinstance(value, dict):
+        return {
+            key: MASK if SECRET_KEYS.search(str(key)) and isinstance(inner, str) and inner else masked(inner)
+            for key, inner in value.items()
+        }
+    return [masked(inner) for inner in value] if isinstance(value, list) else value
+
+
+def with_probe(config: Config, repository: str, readable: bool) -> Config:
+    """The configuration with one more block, for one repository that does not exist.
+
+    Anonymous callers may read there, or not, as ``readable`` says. A running zot that has taken this
+    configuration answers for that repository accordingly, which proves the reload from outside, whatever the
+    change itself is about. The pattern is the whole name and so long that no other pattern outweighs it.
+    """
+    probing: Config = copy.deepcopy(config)
+    block: Config = {"anonymousPolicy": ["read"]} if readable else {"policies": []}
+    probing["http"]["accessControl"].setdefault("repositories", {})[repository] = block
+    return probing
+
+
+def can_probe(config: Config) -> bool:
+    """Whether the configuration has an access control to put a probe into."""
+    control = (config.get("http") or {}).get("accessControl")
+    return isinstance(control, dict) and isinstance(control.get("repositories", {}), dict)
+
+
+def rest_of_message(output: str) -> str:
+    """What ``zot verify`` complains about, as one line: the text after its ``Error:``, without its log.
+
+    zot 2.1.20 prints JSON log lines and then ``Error: …``, whose details can follow on further lines.
+    """
+    lines: list[str] = [line for line in output.splitlines() if not line.startswith("{") and line.strip()]
+    text = " ".join(line.strip() for line in lines)
+    found = re.search(r"Error: (.*)", text)
+    return (found[1] if found else text).strip() or "no reason was given"

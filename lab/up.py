@@ -1,0 +1,206 @@
+"""The whole lab: an identity provider, Forgejo, 1Password Connect and the place for a zot, on free ports.
+
+It begins where the estate is after the guide to the first key (docs/first-key.md): somebody logged in once as
+``zot-ci`` and once as an admin, made an API key each, and put them into 1Password. zot itself is not running: role
+``zot`` installs and starts it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import click
+
+from lab import first_key, service
+from lab.running import ROOT, Part, environment, free_port, standin, terminable
+
+WORLDS = ROOT / "lab" / "worlds"
+CONNECT_TOKEN = "LAB-connect-token"
+FORGEJO_TOKEN = "LAB-forgejo-token"
+
+
+@dataclass(slots=True)
+class Lab:
+    """A running lab: its folder, the addresses, and the environment that points at it."""
+
+    folder: pathlib.Path
+    parts: dict[str, Part] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def zot_config(self) -> pathlib.Path:
+        """Where role zot puts the configuration."""
+        return self.folder / "zot" / "config.json"
+
+    def environment(self) -> dict[str, str]:
+        """Variables for a playbook on ``inventory/lab``."""
+        return {
+            "LAB_DIR": str(self.folder),
+            "LAB_PID": str(os.getpid()),
+            "OP_CONNECT_HOST": self.addresses.get("connect", ""),
+            "OP_CONNECT_TOKEN": CONNECT_TOKEN,
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+    def run(self, *command: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
+        """Run a command of the project with the lab's environment; its output is captured as text."""
+        options: dict[str, object] = {"capture_output": True, "text": True, "cwd": ROOT, **kwargs}
+        extra = options.pop("env", None)
+        env = environment({**self.environment(), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **(extra or {})})  # type: ignore[dict-item]
+        return subprocess.run(list(command), env=env, **options)  # type: ignore[call-overload, no-any-return]
+
+
+@contextlib.contextmanager
+def lab(
+    folder: pathlib.Path | None = None,
+    *,
+    arguments: Mapping[str, Sequence[str]] | None = None,
+    zot_environment: Mapping[str, str] | None = None,
+) -> Iterator[Lab]:
+    """Start a lab in ``folder`` (a temporary one by default) and stop every process of it at the end.
+
+    Args:
+        arguments: Further options of a stand-in by its name, such as ``{"forgejo": ["--fault", "500:first=3"]}``.
+
+    Raises:
+        LabError: A part did not start.
+    """
+    own = folder is None
+    folder = folder or pathlib.Path(tempfile.mkdtemp(prefix="blumeops-lab-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    more = {name: list(values) for name, values in (arguments or {}).items()}
+    this = Lab(folder)
+    try:
+        with contextlib.ExitStack() as running:
+            running.callback(_stop_zot, this)
+
+            def start(name: str, *options: str) -> None:
+                log = ["--log", str(folder / f"{name}.requests.jsonl")] if name != "oidc" else []
+                part = running.enter_context(standin(name, *options, *log, *more.get(name, [])))
+                this.parts[name], this.addresses[name] = part, part.url
+
+            start("oidc", "--users", str(WORLDS / "users.json"))
+            port = free_port()
+            this.addresses |= {"zot": f"http://127.0.0.1:{port}", "zot_port": str(port)}
+            keys = _first_keys(this)
+            vaults = folder / "vaults.json"
+            vaults.write_text(json.dumps(_with_keys(json.loads((WORLDS / "vaults.json").read_text()), keys)))
+            vaults.chmod(0o600)
+            if os.environ.get("FORGEJO_URL"):
+                this.addresses["forgejo"] = os.environ["FORGEJO_URL"]
+            else:
+                start("forgejo", "--world", str(WORLDS / "forgejo.json"), "--state", str(folder / "forgejo.json"))
+            start("connect", "--vaults", str(vaults), "--save")
+            programs = {"zot_program": service.program(), "python": sys.executable}
+            (folder / "lab.json").write_text(json.dumps({**this.addresses, **programs}, indent=2))
+            yield this
+    finally:
+        if own:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop_zot(this: Lab) -> None:
+    for config in this.folder.glob("zot*/config.json"):
+        this.run(sys.executable, "-m", "lab.service", "stop", str(config))
+
+
+def _first_keys(this: Lab) -> dict[str, str]:
+    """The steps of the guide to the first key, on a zot that runs only for that; returns label → key."""
+    folder = this.folder / "zot-first"
+    folder.mkdir(exist_ok=True)
+    credentials = folder / "credentials.json"
+    credentials.write_text(json.dumps({"clientid": "zot", "clientsecret": "LAB-oidc-client-secret"}))
+    provider = {
+        "issuer": this.addresses["oidc"],
+        "credentialsFile": str(credentials),
+        "scopes": ["openid", "email", "profile"],
+        "claimMapping": {"username": "preferred_username"},
+    }
+    everything = {"**": {"defaultPolicy": ["read"]}}
+    config = {
+        "storage": {"rootDirectory": str(this.folder / "zot-data")},
+        "http": {
+            "address": "127.0.0.1",
+            "port": this.addresses["zot_port"],
+            "externalUrl": this.addresses["zot"],
+            "auth": {"apikey": True, "openid": {"providers": {"oidc": provider}}},
+            "accessControl": {"repositories": everything},
+        },
+        "log": {"level": "error"},
+    }
+    path = folder / "config.json"
+    path.write_text(json.dumps(config))
+    control = (sys.executable, "-m", "lab.service")
+    started = this.run(*control, "start", str(path))
+    if started.returncode:
+        raise click.ClickException(f"the lab's zot did not start: {started.stderr}")
+    _wait(this.addresses["zot"])
+    keys = {user: first_key.make_key(this.addresses["zot"], user, user)["apiKey"] for user in ("zot-ci", "erich")}
+    this.run(*control, "stop", str(path))
+    shutil.rmtree(folder)
+    return keys
+
+
+def _wait(url: str) -> None:
+    import time
+
+    import requests
+
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with contextlib.suppress(requests.ConnectionError):
+            requests.get(f"{url}/v2/", timeout=5)
+            return
+        time.sleep(0.05)
+    raise click.ClickException(f"nothing answers at {url}")
+
+
+def _with_keys(world: dict[str, object], keys: Mapping[str, str]) -> dict[str, object]:
+    """The vaults with the keys in their place."""
+    places = {"zot-ci-api": keys["zot-ci"], "zot-admin-api": keys["erich"]}
+    for vault in world["vaults"]:  # type: ignore[attr-defined]
+        for item in vault["items"]:
+            for one in item["fields"]:
+                if one.get("label") in places:
+                    one["value"] = places[one["label"]]
+    return world
+
+
+@click.command()
+@click.argument("command", nargs=-1)
+@click.option("--dir", "folder", type=click.Path(path_type=pathlib.Path), default=ROOT / ".lab", help="Its folder.")
+def main(command: tuple[str, ...], folder: pathlib.Path) -> None:
+    """Start the lab and print its addresses; run COMMAND in it, or wait for Ctrl-C."""
+    if (folder / "lab.json").exists():
+        shutil.rmtree(folder)
+    try:
+        with terminable(), lab(folder) as this:
+            if command:
+                sys.exit(this.run(*command, capture_output=False).returncode)
+            for name, address in this.addresses.items():
+                if name != "zot_port":
+                    print(f"{name:10} {address}" + ("  (role zot starts it)" if name == "zot" else ""))
+            print("\nIn another terminal:")
+            for name, value in this.environment().items():
+                print(f"  export {name}={shlex.quote(value)}")
+            print("  .venv/bin/ansible-playbook playbooks/indri.yml\n\nCtrl-C ends the lab.", flush=True)
+            signal.pause()
+    except KeyboardInterrupt:
+        print("\nended")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
