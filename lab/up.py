@@ -17,10 +17,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import click
+import requests
 
 from lab import first_key, service
 from lab.running import ROOT, Part, environment, free_port, standin, terminable
@@ -102,8 +104,8 @@ def lab(
             else:
                 start("forgejo", "--world", str(WORLDS / "forgejo.json"), "--state", str(folder / "forgejo.json"))
             start("connect", "--vaults", str(vaults), "--save")
-            programs = {"zot_program": service.program(), "python": sys.executable}
-            (folder / "lab.json").write_text(json.dumps({**this.addresses, **programs}, indent=2))
+            about = {"zot_program": service.program(), "python": sys.executable, "pid": os.getpid()}
+            (folder / "lab.json").write_text(json.dumps({**this.addresses, **about}, indent=2))
             yield this
     finally:
         if own:
@@ -153,10 +155,6 @@ def _first_keys(this: Lab) -> dict[str, str]:
 
 
 def _wait(url: str) -> None:
-    import time
-
-    import requests
-
     end = time.monotonic() + 20
     while time.monotonic() < end:
         with contextlib.suppress(requests.ConnectionError):
@@ -177,13 +175,49 @@ def _with_keys(world: dict[str, object], keys: Mapping[str, str]) -> dict[str, o
     return world
 
 
+def _detach(folder: pathlib.Path, seconds: int) -> None:
+    """Start this program in the background and return when the lab is up."""
+    log = tempfile.NamedTemporaryFile("w+", prefix="blumeops-lab-", suffix=".log", delete=False)  # noqa: SIM115
+    command = [sys.executable, "-m", "lab.up", "--dir", str(folder), "--for", str(seconds)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), cwd=ROOT, start_new_session=True
+    )
+    while process.poll() is None:
+        if (folder / "lab.json").exists() and json.loads((folder / "lab.json").read_text())["pid"] == process.pid:
+            return
+        time.sleep(0.1)
+    raise click.ClickException(f"the lab did not start: {pathlib.Path(log.name).read_text()[-2000:]}")
+
+
+def _stop(folder: pathlib.Path) -> None:
+    """End a lab that runs in the background, and return when it has ended."""
+    try:
+        pid = json.loads((folder / "lab.json").read_text())["pid"]
+    except FileNotFoundError:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    while service.alive(pid):
+        time.sleep(0.1)
+
+
 @click.command()
 @click.argument("command", nargs=-1)
 @click.option("--dir", "folder", type=click.Path(path_type=pathlib.Path), default=ROOT / ".lab", help="Its folder.")
-def main(command: tuple[str, ...], folder: pathlib.Path) -> None:
+@click.option("--detach", is_flag=True, help="Leave it running in the background.")
+@click.option("--stop", is_flag=True, help="End the one that runs in the background.")
+@click.option("--for", "seconds", default=0, help="End after so many seconds (1800 in the background).")
+def main(command: tuple[str, ...], folder: pathlib.Path, detach: bool, stop: bool, seconds: int) -> None:
     """Start the lab and print its addresses; run COMMAND in it, or wait for Ctrl-C."""
+    if stop:
+        _stop(folder)
+        return
     if (folder / "lab.json").exists():
-        shutil.rmtree(folder)
+        _stop(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    if detach:
+        _detach(folder, seconds or 1800)
+        return
     try:
         with terminable(), lab(folder) as this:
             if command:
@@ -195,6 +229,8 @@ def main(command: tuple[str, ...], folder: pathlib.Path) -> None:
             for name, value in this.environment().items():
                 print(f"  export {name}={shlex.quote(value)}")
             print("  .venv/bin/ansible-playbook playbooks/indri.yml\n\nCtrl-C ends the lab.", flush=True)
+            signal.signal(signal.SIGALRM, signal.getsignal(signal.SIGTERM))
+            signal.alarm(seconds)
             signal.pause()
     except KeyboardInterrupt:
         print("\nended")
