@@ -22,6 +22,7 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput
+from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.inherit import flatten
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.match import (
     Pattern,
     Shape,
@@ -64,6 +65,9 @@ class Identity(NamedTuple):
 
 
 ANONYMOUS: Final = Identity()
+
+#: ``Check.rule`` where zot has no access control at all, see ``Policy.enabled``.
+NO_ACCESS_CONTROL: Final = "no accessControl"
 
 #: ``POST-UPLOAD`` is a POST that begins an upload or a mount: the same as ``POST`` without a reference.
 METHODS: Final = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "POST-UPLOAD")
@@ -137,13 +141,21 @@ class Decision(NamedTuple):
         return explain(self.policy, self.identity, self.deciding, self.repository)
 
 
-def decide(policy: Policy, request: Request) -> Decision:
-    """What zot answers to the request. Raises InvalidInput for an unknown method or a pattern made to be slow."""
+def decide(policy: Policy, request: Request, *, at_door: bool = True) -> Decision:
+    """What zot answers to the request.
+
+    ``at_door``: zot turns callers without credentials away before it looks at the policy, unless some block has an
+    ``anonymousPolicy`` (``Policy.admits_anonymous``). False leaves that out and asks the policy alone, as the recorded
+    decisions did. Raises InvalidInput for an unknown method or a pattern made to be slow.
+    """
     index = _index(policy)
     identity, repository = request.identity, request.repository
     groups = effective_groups(policy, identity)
-    blocks = index.blocks_for(repository)
     needed = needed_actions(request)
+    if not index.controls(identity.name, at_door):
+        checks = tuple(index.uncontrolled(identity.name, action, reference) for action, reference in needed)
+        return Decision(checks[0].outcome, checks, policy, identity, repository)
+    blocks = index.blocks_for(repository)
     if len(needed) == 1:
         action, reference = needed[0]
         check = _check(index, blocks, identity.name, groups, action, reference)
@@ -153,9 +165,11 @@ def decide(policy: Policy, request: Request) -> Decision:
     return Decision(outcome, checks, policy, identity, repository)
 
 
-def decide_action(policy: Policy, identity: Identity, action: str, repository: str) -> Check:
-    """Whether the identity may do this one action on the repository. Raises InvalidInput for a slow pattern."""
+def decide_action(policy: Policy, identity: Identity, action: str, repository: str, *, at_door: bool = True) -> Check:
+    """Whether the identity may do this one action on the repository; else as :func:`decide`."""
     index = _index(policy)
+    if not index.controls(identity.name, at_door):
+        return index.uncontrolled(identity.name, action, "")
     return _check(index, index.blocks_for(repository), identity.name, effective_groups(policy, identity), action, "")
 
 
@@ -165,6 +179,8 @@ def decide_metrics(policy: Policy, identity: Identity) -> Check:
     Anonymous callers need ``metrics.anonymousPolicy: [read]``, named ones must be listed in ``metrics.users``. Groups
     and ``adminPolicy`` do not count here.
     """
+    if not policy.enabled:
+        return _index(policy).uncontrolled(identity.name, "read", "")
     if identity.anonymous:
         allowed, place = "read" in policy.metrics_anonymous_actions, "metrics.anonymousPolicy"
     else:
@@ -295,6 +311,9 @@ class Index:
     """A policy made ready to be asked: blocks found by name, by parent folder, or by pattern, longest first."""
 
     def __init__(self, policy: Policy) -> None:
+        policy = flatten(policy)
+        self._enabled = policy.enabled
+        self._admits_anonymous = policy.admits_anonymous
         self.admin = _grants_by_action((policy.admin,), None)
         self._names: dict[str, _Entry] = {}
         self._trees: dict[str, _Entry] = {}
@@ -315,6 +334,16 @@ class Index:
             else:
                 self._others.append((pattern, compiled))
         self._others.sort(key=lambda entry: -entry[0].length)
+
+    def controls(self, name: str, at_door: bool) -> bool:
+        """Whether the policy is what decides for this caller."""
+        return self._enabled and (not at_door or self._admits_anonymous or name != "")
+
+    def uncontrolled(self, name: str, action: str, reference: str) -> Check:
+        """The answer where the policy does not decide: without credentials no, else (nothing is controlled) yes."""
+        if name:
+            return Check(action, reference, "allow", (), NO_ACCESS_CONTROL)
+        return Check(action, reference, "deny", ())
 
     def blocks_for(self, repository: str) -> list[_CompiledBlock]:
         """The blocks under the longest patterns that match: one, several of equal length, or none."""
@@ -403,6 +432,15 @@ def explain(policy: Policy, identity: Identity, check: Check, repository: str) -
     """Why a check came out as it did, sentence by sentence: the blocks that matched, then each rule in zot's order."""
     groups = effective_groups(policy, identity)
     lines = [_summary(check, identity, repository)]
+    if not policy.enabled:
+        lines.append("accessControl has no value in it: zot controls nothing, but wants a login.")
+        return tuple(lines)
+    if identity.anonymous and not policy.admits_anonymous:
+        lines.append(
+            "No block has an anonymousPolicy: zot turns callers without credentials away before it looks further."
+        )
+        return tuple(lines)
+    policy = flatten(policy)
     matching = [
         (compiled.length, block.pattern)
         for block in policy.blocks

@@ -349,6 +349,16 @@ class State:
         self.asked = False
         self.after: dict[str, State] = {}
 
+    @property
+    def dead(self) -> bool:
+        """Whether no name that goes on from here can match."""
+        return all(way.kind in "!x" for run in self.runs for way in run)
+
+    @property
+    def full(self) -> bool:
+        """Whether every name that goes on from here matches, whatever follows."""
+        return bool(self.runs) and self.runs[0][0] == _ANYTHING
+
 
 class Automaton:
     """The names that one pattern matches. States are made when they are first reached, and shared."""

@@ -72,20 +72,37 @@ class Policy:
     groups: tuple[Group, ...] = ()
     metrics_users: tuple[str, ...] = ()
     metrics_anonymous_actions: tuple[str, ...] = ()
+    #: False where zot, reading the file, finds no value at all in ``accessControl``: then nothing is controlled.
+    enabled: bool = True
     #: Where decide.py keeps what it computed from this policy; no part of its value.
     cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def admits_anonymous(self) -> bool:
+        """Whether zot looks at the policy at all for a caller without credentials.
+
+        It does where at least one block, whichever, has an ``anonymousPolicy`` that is not empty; else it answers 401
+        before, also where a rule names ``""`` as a user (zot 2.1.20, ``pkg/api/authn.go``).
+        """
+        return any(block.anonymous_actions for block in self.blocks)
 
     def block(self, pattern: str) -> Block | None:
         """The block under this very pattern text, or None."""
         return next((block for block in self.blocks if block.pattern == pattern), None)
 
 
-ProblemCode = Literal["unknown_key", "wrong_type"]
+ProblemCode = Literal["unknown_key", "wrong_type", "changed_key", "no_value"]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that the model could not take. ``place`` is a path: ``repositories['**'].policies[0]``."""
+    """Something that zot refuses, or reads as other than it is written.
+
+    ``place`` is a path: ``repositories['**'].policies[0]``. Codes: ``unknown_key`` and ``wrong_type`` (``zot verify``
+    refuses most; where it does not, the text says what zot makes of the value), ``changed_key`` (a pattern or group
+    name that zot reads in lower case, or that meets another one there), ``no_value`` (something empty that zot takes
+    for absent).
+    """
 
     code: ProblemCode
     place: str
@@ -100,18 +117,24 @@ class Parsed:
     problems: tuple[Problem, ...] = ()
 
 
-def parse_policy(access_control: object) -> Parsed:
+def parse_policy(access_control: object, *, as_file: bool = True) -> Parsed:
     """The model of an ``accessControl`` mapping.
 
-    Keys are found whatever their case, as zot finds them. A value of None counts as absent. Raises InvalidInput where
-    there is nothing to read at all: the value, or its ``repositories``, is no mapping.
+    ``as_file``: as zot has it after reading it from its configuration file, which is not quite what is written
+    (measured on 2.1.20 by loading files): patterns and names of ``groups`` are put in lower case (``Admins`` becomes
+    ``admins``, but ``Admins`` in a rule stays), a block or mapping without any value is dropped (so it shadows nothing,
+    and an ``accessControl`` without any value **switches authorization off**), a single string stands for a list of it,
+    and a number for its text. False: the mapping as it is, which is what the recorded decisions were made with.
+
+    Keys are found whatever their case, as zot finds them. Raises InvalidInput where there is nothing to read at all:
+    the value, or its ``repositories``, is no mapping.
     """
     if not isinstance(access_control, Mapping):
         raise InvalidInput(
             f"accessControl must be a mapping, not {_kind(access_control)}: give the mapping that stands under "
             "http.accessControl of the zot configuration."
         )
-    return _Reader().policy(access_control)
+    return _Reader(as_file).policy(access_control)
 
 
 def rule_place(pattern: str | None, index: int) -> str:
@@ -129,7 +152,8 @@ def _kind(value: object) -> str:
 class _Reader:
     """Collects problems while it reads; one use."""
 
-    def __init__(self) -> None:
+    def __init__(self, as_file: bool) -> None:
+        self.as_file = as_file
         self.problems: list[Problem] = []
 
     def policy(self, source: Mapping[Any, Any]) -> Parsed:
@@ -142,8 +166,7 @@ class _Reader:
             )
         blocks = tuple(
             self._block(pattern, value)
-            for pattern, value in (repositories or {}).items()
-            if self._is_name(pattern, "repositories", "a pattern")
+            for pattern, value in self._named(repositories or {}, "repositories", "a pattern").items()
         )
         metrics = self._mapping(keys.get("metrics"), "metrics", ("users", "anonymousPolicy"))
         policy = Policy(
@@ -152,7 +175,11 @@ class _Reader:
             groups=self._groups(keys.get("groups")),
             metrics_users=self._names(metrics.get("users"), "metrics.users"),
             metrics_anonymous_actions=self._names(metrics.get("anonymousPolicy"), "metrics.anonymousPolicy"),
+            enabled=not self.as_file or _has_value(source),
         )
+        if not policy.enabled:
+            text = "has no value in it, so zot reads none and controls nothing: whoever can log in may do everything."
+            self.problems.append(Problem("no_value", "accessControl", text))
         return Parsed(policy, tuple(self.problems))
 
     def _block(self, pattern: str, value: object) -> Block:
@@ -195,12 +222,46 @@ class _Reader:
             self._wrong("groups", "a mapping of group names", value)
             return ()
         groups: list[Group] = []
-        for name, entry in value.items():
-            if self._is_name(name, "groups", "a group name"):
-                place = f"groups[{name!r}]"
-                keys = self._mapping(entry, place, ("users",))
-                groups.append(Group(name, self._names(keys.get("users"), f"{place}.users")))
+        for name, entry in self._named(value, "groups", "a group name").items():
+            place = f"groups[{name!r}]"
+            keys = self._mapping(entry, place, ("users",))
+            groups.append(Group(name, self._names(keys.get("users"), f"{place}.users")))
         return tuple(groups)
+
+    def _named(self, source: Mapping[Any, Any], place: str, what: str) -> dict[str, object]:
+        """The entries under names that the user chose: patterns, groups."""
+        found: dict[str, object] = {}
+        lowered: set[str] = set()
+        for key, value in source.items():
+            where = f"{place}[{key!r}]"
+            if not isinstance(key, str):
+                self._wrong(where, f"{what} (a string)", key)
+                continue
+            if not self.as_file:
+                found[key] = value
+                continue
+            if not _has_value(value):
+                self.problems.append(
+                    Problem("no_value", where, "has no value in it: zot reads it as if it were absent.")
+                )
+                continue
+            name = key.lower()
+            if name != key:
+                self.problems.append(Problem("changed_key", where, f"is read by zot in lower case, as {name!r}."))
+            if name in found:
+                self.problems.append(
+                    Problem(
+                        "changed_key",
+                        where,
+                        f"is written twice once zot reads it in lower case: only one {name!r} is kept.",
+                    )
+                )
+            # Of two that differ in case, the one that is in lower case already is overwritten.
+            if name not in found or name != key or name in lowered:
+                found[name] = value
+            if name != key:
+                lowered.add(name)
+        return found
 
     def _mapping(self, value: object, place: str, known: tuple[str, ...]) -> Mapping[str, object]:
         if value is None:
@@ -231,6 +292,9 @@ class _Reader:
             return ()
         if isinstance(value, list | tuple):
             return tuple(value)
+        if self.as_file and isinstance(value, str | int | Mapping):
+            self._wrong(place, "a list", value, "zot takes it for a list of this one")
+            return (value,)
         self._wrong(place, "a list", value)
         return ()
 
@@ -239,8 +303,13 @@ class _Reader:
         for index, item in enumerate(self._list(value, place)):
             if isinstance(item, str):
                 names.append(item)
-            else:
+                continue
+            text = _as_text(item) if self.as_file else None
+            if text is None:
                 self._wrong(f"{place}[{index}]", "a string", item)
+            else:
+                self._wrong(f"{place}[{index}]", "a string", item, f"zot takes it for {text!r}")
+                names.append(text)
         return tuple(names)
 
     def _text(self, value: object, place: str) -> str:
@@ -251,11 +320,22 @@ class _Reader:
         self._wrong(place, "a string", value)
         return ""
 
-    def _is_name(self, key: object, place: str, what: str) -> bool:
-        if isinstance(key, str):
-            return True
-        self._wrong(f"{place}[{key!r}]", f"{what} (a string)", key)
-        return False
+    def _wrong(self, place: str, wanted: str, value: object, taken: str = "") -> None:
+        text = f"must be {wanted}, not {_kind(value)}" + (f"; {taken}." if taken else ".")
+        self.problems.append(Problem("wrong_type", place, text))
 
-    def _wrong(self, place: str, wanted: str, value: object) -> None:
-        self.problems.append(Problem("wrong_type", place, f"must be {wanted}, not {_kind(value)}."))
+
+def _has_value(value: object) -> bool:
+    """Whether zot's reader of files finds anything: empty mappings and nulls are as if they were not there."""
+    if isinstance(value, Mapping):
+        return any(_has_value(item) for item in value.values())
+    return value is not None
+
+
+def _as_text(value: object) -> str | None:
+    """What zot makes of a value where it wants a string; None where it refuses it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value) if isinstance(value, int) else None
