@@ -29,7 +29,9 @@ class Forge:
 
     def __init__(self, url: str, repository: str, token: str, *, ca_path: str | None = None) -> None:
         if not token.strip():
-            raise Problem("FORGE_TOKEN is empty: give a token of the forge with scope write:repository in the environment")
+            raise Problem(
+                "FORGE_TOKEN is empty: give a token of the forge with scope write:repository in the environment"
+            )
         self.url = url.rstrip("/")
         self.repository = repository
         header = f"token {check_header_value(token, 'FORGE_TOKEN')}"
@@ -61,25 +63,34 @@ class Forge:
 
         A branch or a workflow that is not there is 500, whose message only a site admin sees.
         """
+        if answer.status in {301, 307}:
+            return f"{self.repository} has moved: set FORGE_REPOSITORY to its new name"
         message = _message(answer.json())
         if answer.status == 401:
             return f"the forge at {self.url} refuses FORGE_TOKEN: make a new one with scope write:repository"
         if answer.status == 403:
-            return f"FORGE_TOKEN may not start workflows of {self.repository} ({message}): it needs scope write:repository and write access"
+            return (
+                f"FORGE_TOKEN may not start workflows of {self.repository} ({message}): "
+                "it needs scope write:repository and the right to write"
+            )
         if answer.status == 404:
-            return f"the forge at {self.url} shows no repository {self.repository} to this token: check FORGE_REPOSITORY, or that Actions are on"
-        if answer.status in {301, 307}:
-            return f"{self.repository} has moved: set FORGE_REPOSITORY to its new name"
+            return (
+                f"the forge at {self.url} shows no repository {self.repository} with Actions to this token: "
+                "check FORGE_REPOSITORY and the token's owner"
+            )
         if answer.status == 500 and "workflow not found" in message:
             return f"{self.repository} has no workflow {workflow} on {branch}: put it into .forgejo/workflows/ and push"
         if answer.status == 500 and "could not expand reference" in message:
-            return f"{self.repository} has no branch {branch!r}: set FORGE_BRANCH to the branch that holds the workflows"
+            return (
+                f"{self.repository} has no branch {branch!r}: set FORGE_BRANCH to the branch that holds the workflows"
+            )
         if answer.status == 500:
             return (
                 f"the forge at {self.url} answered 500 to the dispatch: most likely .forgejo/workflows/{workflow} "
                 f"or the branch {branch!r} is not there"
             )
-        return f"the forge at {self.url} answered {answer.status} to the dispatch of {workflow}: {message or 'it gave no reason'}"
+        reason = message or "it gave no reason"
+        return f"the forge at {self.url} answered {answer.status} to the dispatch of {workflow}: {reason}"
 
 
 def _message(content: Any) -> str:

@@ -20,13 +20,6 @@ from typing import Any, Literal
 from .problem import Problem
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-#: Media types of a manifest that we know to read.
-MANIFESTS = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from ansible_collections.blumeops.registry.plugins.module_utils._errors import RegistryError, scrub
+from ansible_collections.blumeops.registry.plugins.module_utils._errors import scrub
 
 from .images import Image, Verdict, decide, of_layout
 from .problem import Problem
@@ -47,13 +47,22 @@ class Pushed:
     note: str
 
 
-def push(registry: Registry, key: str, target: Target, source: str, *, label: str | None = None) -> Pushed:
+def push(
+    registry: Registry,
+    key: str,
+    target: Target,
+    source: str,
+    *,
+    label: str | None = None,
+    ca_path: str | None = None,
+) -> Pushed:
     """Make ``target`` hold the image of ``source``, unless it does; prove that it does.
 
     Args:
         key: The API key, for skopeo's auth file.
         source: ``docker-archive:PATH`` (compressed or not), ``oci-archive:PATH`` or ``oci:PATH``.
         label: The key's label, where several keys of the identity are in use.
+        ca_path: PEM file of the CA that signed the registry's certificate; the system's where None.
 
     Raises:
         Problem | RegistryError: One sentence; the tag is as it was, unless the sentence says otherwise.
@@ -64,7 +73,7 @@ def push(registry: Registry, key: str, target: Target, source: str, *, label: st
         if decide(target.address, built, stored, identity=registry.identity) == "unchanged":
             assert stored is not None
             return Pushed("unchanged", stored.digest, note)
-        failed = _copy(registry, key, target, folder)
+        failed = _copy(registry, key, target, folder, ca_path)
         return Pushed("push" if failed is None else "unchanged", settle(registry, target, built, failed).digest, note)
 
 
@@ -123,7 +132,11 @@ def _unpacked(path: Path, folder: Path) -> Path:
     return plain
 
 
-def _copy(registry: Registry, key: str, target: Target, folder: Path) -> str | None:
+def _copy(registry: Registry, key: str, target: Target, folder: Path, ca_path: str | None) -> str | None:
+    certificates = folder / "certificates"
+    certificates.mkdir()
+    if ca_path:
+        shutil.copy(ca_path, certificates / "ca.crt")
     auth = folder / "auth.json"
     with open(os.open(auth, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
         token = base64.b64encode(f"{registry.identity}:{key}".encode()).decode()
@@ -136,6 +149,7 @@ def _copy(registry: Registry, key: str, target: Target, folder: Path) -> str | N
             "--preserve-digests",
             "--retry-times=2",
             f"--authfile={auth}",
+            f"--dest-cert-dir={certificates}",
             f"--dest-tls-verify={'false' if target.url.startswith('http://') else 'true'}",
             f"oci:{folder / 'image'}:built",
             f"docker://{target.address}",
@@ -151,7 +165,15 @@ def skopeo(folder: Path, *arguments: str) -> str | None:
     policy.write_text(json.dumps(POLICY))
     environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
     try:
-        ended = run(["skopeo", "--policy", str(policy), *arguments], environment)
+        # An exception here (a signal's) kills skopeo before it goes on.
+        ended = subprocess.run(
+            ["skopeo", "--policy", str(policy), *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except FileNotFoundError:
         raise Problem("skopeo is not installed here: add it to the runner's packages") from None
     return None if ended.returncode == 0 else last_word(ended.stderr, ended.returncode)
@@ -166,17 +188,10 @@ def last_word(stderr: str, status: int) -> str:
     return (found[1].replace('\\"', '"') if found else lines[-1]).strip()
 
 
-def run(command: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end; it is ended with us when a signal or an error ends us."""
-    return subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-
-
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """A folder of our own, mode 0700, removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="ci-image-", dir=os.environ.get("RUNNER_TEMP")) as name:
+    with tempfile.TemporaryDirectory(prefix="ci-image-", dir=os.environ.get("RUNNER_TEMP") or None) as name:
         yield Path(name)
 
 
@@ -194,6 +209,3 @@ def ending_on_signals() -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
-
-
-__all__ = ["Pushed", "RegistryError", "push", "settle"]

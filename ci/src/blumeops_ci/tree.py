@@ -81,7 +81,11 @@ class Commit:
         listed = git(self.root, "ls-tree", "-z", "--name-only", f"{self.sha}:{FOLDER}/{container_name(name)}")
         if listed is None:
             raise _no_container(name, self.names(), f" at {self.sha[:7]}")
-        files = {file: git(self.root, "show", f"{self.sha}:{FOLDER}/{name}/{file}") for file in DECLARE if file in listed.split("\0")}
+        files = {
+            file: git(self.root, "show", f"{self.sha}:{FOLDER}/{name}/{file}")
+            for file in DECLARE
+            if file in listed.split("\0")
+        }
         return Container(name, {file: text for file, text in files.items() if text is not None})
 
 
@@ -112,6 +116,18 @@ def find_head(root: Path) -> str:
     if found is None:
         raise Problem(f"{root} is no git repository with a commit: run this in a checkout of the estate's repository")
     return found.strip()
+
+
+def find_built_commit(root: Path, name: str) -> str:
+    """The commit that a build of container ``name`` in this work tree is a build of.
+
+    Raises:
+        Problem: Its folder has changes that are in no commit, so that a tag with this commit would lie.
+    """
+    sha = find_head(root)
+    if git(root, "status", "--porcelain", "--", f"{FOLDER}/{container_name(name)}"):
+        raise Problem(f"{FOLDER}/{name} has changes that are not committed: commit them, the tag names the commit")
+    return sha
 
 
 def is_pushed(root: Path, sha: str) -> bool:

@@ -1,0 +1,218 @@
+"""A registry on loopback as the estate has it, with keys; and images made from nothing."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).parents[3]
+USERS = {"zot-ci": ["artifact-workloads"], "erich": ["admins"], "nogroup": []}
+ACCESS = {
+    "repositories": {
+        "**": {
+            "anonymousPolicy": ["read"],
+            "defaultPolicy": ["read"],
+            "policies": [
+                {"groups": ["artifact-workloads"], "actions": ["read", "create"]},
+                {"groups": ["admins"], "actions": ["read", "create", "update", "delete"]},
+            ],
+        }
+    }
+}
+
+
+@dataclass(slots=True)
+class Registry:
+    """A zot that is running, and the cookies of those who logged in."""
+
+    url: str
+    folder: Path
+    cookies: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return self.url.partition("://")[2]
+
+    def login(self, subject: str) -> None:
+        """Log in by OIDC, as a browser would."""
+        begun = requests.get(f"{self.url}/zot/auth/login?provider=oidc", allow_redirects=False, timeout=20)
+        state = "; ".join(f"{cookie.name}={cookie.value}" for cookie in begun.cookies)
+        agreed = requests.post(begun.headers["Location"], data={"sub": subject}, allow_redirects=False, timeout=20)
+        done = requests.get(agreed.headers["Location"], headers={"Cookie": state}, allow_redirects=False, timeout=20)
+        assert done.status_code == 201, done.text
+        self.cookies[subject] = "; ".join(f"{cookie.name}={cookie.value}" for cookie in done.cookies)
+
+    def key(self, subject: str, label: str = "main", seconds: float | None = None) -> str:
+        """Make an API key; one that ends after ``seconds`` where given."""
+        payload: dict[str, object] = {"label": label, "scopes": []}
+        if seconds is not None:
+            payload["expirationDate"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+        headers = {"Cookie": self.cookies[subject], "X-ZOT-API-CLIENT": "zot-ui"}
+        made = requests.post(f"{self.url}/zot/auth/apikey", json=payload, headers=headers, timeout=20)
+        assert made.status_code == 201, made.text
+        return str(made.json()["apiKey"])
+
+    def digest(self, repository: str, tag: str) -> str | None:
+        """What a tag holds, asked without credentials."""
+        accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+        answer = requests.get(f"{self.url}/v2/{repository}/manifests/{tag}", headers=accept, timeout=20)
+        return None if answer.status_code == 404 else "sha256:" + hashlib.sha256(answer.content).hexdigest()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[Registry]:
+    """Start an OIDC provider and a zot, log everybody in, give zot-ci and erich a key each."""
+    users = folder / "users.json"
+    claims = [
+        {"sub": name, "preferred_username": name, "email": f"{name}@localhost", "groups": groups}
+        for name, groups in USERS.items()
+    ]
+    users.write_text(json.dumps(claims))
+    with program([sys.executable, "-m", "lab.standins.oidc", "--users", str(users)], folder / "oidc.log") as line:
+        issuer = line.split()[-1]
+        port = free_port()
+        started = Registry(f"http://127.0.0.1:{port}", folder)
+        (folder / "credentials.json").write_text(json.dumps({"clientid": "zot", "clientsecret": "s"}))
+        provider = {
+            "name": "Authentik",
+            "issuer": issuer,
+            "credentialsFile": str(folder / "credentials.json"),
+            "scopes": ["openid", "email", "profile", "groups"],
+            "claimMapping": {"username": "preferred_username"},
+        }
+        config = {
+            "distSpecVersion": "1.1.1",
+            "storage": {"rootDirectory": str(folder / "data"), "gc": False},
+            "http": {
+                "address": "127.0.0.1",
+                "port": str(port),
+                "externalUrl": started.url,
+                "realm": "zot",
+                "auth": {"failDelay": 0, "apikey": True, "openid": {"providers": {"oidc": provider}}},
+                "accessControl": ACCESS,
+            },
+            "log": {"level": "error"},
+        }
+        (folder / "config.json").write_text(json.dumps(config))
+        serve = shlex.split(os.environ.get("ZOT_BIN") or str(ROOT / "lab" / "zot"))
+        with program([*serve, "serve", str(folder / "config.json")], folder / "zot.log", port=port):
+            for name in USERS:
+                started.login(name)
+                started.keys[name] = started.key(name)
+            yield started
+
+
+@contextmanager
+def program(command: list[str], log: Path, *, port: int | None = None) -> Iterator[str]:
+    """Run a program until the end; yields its first line, or waits for its port."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert process.stdout
+        try:
+            line = process.stdout.readline() if port is None else ""
+            while port is not None:
+                assert process.poll() is None, log.read_text()
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            yield line
+        finally:
+            process.terminate()
+            process.wait(20)
+            process.stdout.close()
+
+
+def docker_archive(path: Path, word: str, *, size: int = 20_000) -> Path:
+    """Write an image as Nix's dockerTools does: uncompressed layers in a tar, in gzip where the name ends so.
+
+    ``word`` makes the content: the same word, the same image.
+    """
+    layers = []
+    for number in range(2):
+        content = hashlib.shake_256(f"{word} {number}".encode()).digest(size) + bytes(size)
+        layers.append(_tar({f"opt/{number}": content}))
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "created": "1970-01-01T00:00:01Z",
+            "config": {"Entrypoint": ["/opt/0"]},
+            "rootfs": {"type": "layers", "diff_ids": [_digest(layer) for layer in layers]},
+        }
+    ).encode()
+    names = [f"{_digest(layer)[7:]}/layer.tar" for layer in layers]
+    manifest = [{"Config": "config.json", "RepoTags": ["blumeops/x:latest"], "Layers": names}]
+    files = {
+        **dict(zip(names, layers, strict=True)),
+        "config.json": config,
+        "manifest.json": json.dumps(manifest).encode(),
+    }
+    content = _tar(files)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content)
+    return path
+
+
+def oci_archive(path: Path, word: str) -> Path:
+    """Write an image as Dagger's as-tarball does: an OCI layout with gzipped layers in a tar."""
+    layer = _tar({"opt/0": hashlib.shake_256(word.encode()).digest(5000)})
+    packed = gzip.compress(layer, mtime=0)
+    config = json.dumps(
+        {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]}}
+    ).encode()
+    kind = "application/vnd.oci.image"
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": f"{kind}.manifest.v1+json",
+            "config": {"mediaType": f"{kind}.config.v1+json", "digest": _digest(config), "size": len(config)},
+            "layers": [{"mediaType": f"{kind}.layer.v1.tar+gzip", "digest": _digest(packed), "size": len(packed)}],
+        }
+    ).encode()
+    index = {
+        "schemaVersion": 2,
+        "manifests": [{"mediaType": f"{kind}.manifest.v1+json", "digest": _digest(manifest), "size": len(manifest)}],
+    }
+    blobs = {f"blobs/sha256/{_digest(blob)[7:]}": blob for blob in (packed, config, manifest)}
+    layout = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": json.dumps(index).encode(), **blobs}
+    path.write_bytes(_tar(layout))
+    return path
+
+
+def _digest(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
