@@ -1,0 +1,159 @@
+"""The lab's zot: ``lab/zot serve CONFIG`` and ``lab/zot verify CONFIG``, with zot's exit statuses and messages.
+
+It answers as zot 2.1.20 was measured to (tests/contracts/zot), so that roles, modules and tests run where the real
+one cannot be installed. ``serve`` takes address, port, TLS, storage and everything else from the configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from lab.standins.common import Options, options, serve
+from lab.standins.zot_config import Settings, load
+from lab.standins.zot_decode import BadConfig
+from lab.standins.zot_http import Log
+from lab.standins.zot_server import BUILD, SPEC, Zot
+from lab.standins.zot_storage import Trouble
+from lab.standins.zot_watch import Watch
+
+#: What a Go program ends with after a panic.
+PANIC = 2
+
+
+class Version(click.ParamType[tuple[int, ...]]):
+    name = "X.Y.Z"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        parts = str(value).removeprefix("v").split(".")
+        if len(parts) != 3 or not all(part.isdigit() for part in parts):
+            self.fail(f"{value!r} is no version such as 2.1.17", param, ctx)
+        return tuple(map(int, parts))
+
+
+as_version = click.option(
+    "--as-version",
+    type=Version(),
+    envvar="LAB_ZOT_AS_VERSION",
+    help="Imitate an older zot: the keys that it knows, and what its policy allowed.",
+)
+config = click.argument("config", type=click.Path(path_type=Path))
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--version", is_flag=True, help="Show the version (one built from source has none) and exit.")
+@click.pass_context
+def main(context: click.Context, version: bool) -> None:
+    """The lab's zot."""
+    if version:
+        fields = {"distribution-spec": SPEC, "commit": BUILD["commit"], "binary-type": BUILD["binaryType"]}
+        Log()("info", "version", **fields, **{"go version": ""})
+    elif context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@main.command()
+@config
+@as_version
+def verify(config: Path, as_version: tuple[int, ...] | None) -> None:
+    """Exit 0 where zot accepts the configuration; 1 and a message where it does not."""
+    log = Log()
+    try:
+        load(config, as_version)
+    except BadConfig as error:
+        log("error", "invalid config file", config=str(config))
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    log("info", "config file is valid", config=str(config))
+
+
+@main.command("serve")
+@config
+@as_version
+@click.option("--disk", type=click.Choice(["read-only", "full"]), help="What the storage suffers from, from the start.")
+@click.option("--strip-authorization", is_flag=True, help="Be behind a proxy that takes Authorization headers away.")
+@options
+def serve_(
+    config: Path, as_version: tuple[int, ...] | None, disk: Trouble | None, strip_authorization: bool, options: Options
+) -> None:
+    """Serve the configuration until a signal; a write to its inode reloads it."""
+    try:
+        settings = load(config, as_version)
+        _check_servable(settings)
+        watch = Watch(config)
+        log = Log(settings.log_level, settings.log_output)
+        zot = Zot(settings, log, trouble=disk or "", behind_stripping_proxy=strip_authorization)
+        context = _tls(settings)
+    except BadConfig as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except ValueError as error:  # the issuer
+        Log()("error", "failed to initialize new relying party oidc", error=str(error))
+        sys.exit(PANIC)
+    app = zot.application()
+    app.cleanup_ctx.append(lambda app: _reloading(zot, config, watch))
+    own = replace(options, host=settings.http["address"], port=options.port or int(settings.http["port"] or 0))
+    try:
+        serve(app, "zot", own, context=context)
+    except click.ClickException as error:
+        # Measured: where its port is taken zot says so in its log only, and exits 0.
+        log("error", "failed to start controller, exiting", error=error.message)
+
+
+def _check_servable(settings: Settings) -> None:
+    """Raise BadConfig for what the real one serves and this one does not, or what neither can."""
+    if not settings.storage.get("rootDirectory"):
+        raise BadConfig("image store not found")
+    for key in ("ldap", "bearer"):
+        if key in settings.auth:
+            raise BadConfig(f"the lab's zot has no http.auth.{key}: use htpasswd or OpenID here")
+    for key in ("storageDriver", "remoteCache"):
+        if settings.storage.get(key):
+            raise BadConfig(f"the lab's zot has no storage.{key}: use a local directory here")
+    path = settings.htpasswd
+    if path is not None and not path.is_file():
+        raise BadConfig(f"open {path}: no such file or directory")
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls["cert"], settings.tls["key"])
+    except OSError as error:
+        raise BadConfig(f"failed to load initial certificate: {error.strerror or error}") from None
+    return context
+
+
+async def _reloading(zot: Zot, config: Path, watch: Watch) -> AsyncIterator[None]:
+    """While the application runs: reload on a write, and end on SIGHUP as on the other signals."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, os.kill, os.getpid(), signal.SIGTERM)
+
+    def reload() -> None:
+        zot.log("info", "config file changed, trying to reload config")
+        try:
+            zot.reload(load(config, zot.settings.version))
+        except BadConfig as error:
+            zot.log("error", "failed to reload config, retry writing it.", error=str(error))
+        else:
+            zot.log("info", "loaded new configuration settings")
+
+    task = asyncio.create_task(watch.run(reload))
+    yield
+    task.cancel()
+    watch.close()
+
+
+if __name__ == "__main__":
+    main()
