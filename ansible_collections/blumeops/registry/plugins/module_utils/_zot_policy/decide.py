@@ -24,8 +24,7 @@ from typing import Final, Literal, NamedTuple
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.inherit import flatten
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.match import (
-    Pattern,
-    Shape,
+    PatternSet,
     compile_pattern,
 )
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.model import (
@@ -94,8 +93,8 @@ class Check(NamedTuple):
 
     ``blocks`` are the patterns that decide: one, none where no pattern matches, several where equal lengths are
     chosen between at random. ``rule`` is the place of what granted it (``repositories['**'].policies[0]``,
-    ``repositories['**'].defaultPolicy``, ``adminPolicy``), empty where nothing did. ``conditions`` are those in the
-    way of an outcome ``conditional``.
+    ``repositories['**'].defaultPolicy``, ``adminPolicy``), empty where nothing did. ``ways`` are the rules that grant
+    under conditions, where the outcome is ``conditional``: all conditions of one of them must hold.
     """
 
     action: str
@@ -103,7 +102,12 @@ class Check(NamedTuple):
     outcome: Outcome
     blocks: tuple[str, ...]
     rule: str = ""
-    conditions: tuple[Condition, ...] = ()
+    ways: tuple[tuple[Condition, ...], ...] = ()
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All conditions in the way, each once."""
+        return tuple(dict.fromkeys(condition for way in self.ways for condition in way))
 
     def __str__(self) -> str:
         return f"{self.action} {self.reference}" if self.reference else self.action
@@ -304,9 +308,6 @@ class _CompiledBlock:
         self.anonymous = dict.fromkeys(block.anonymous_actions, f"{place}.anonymousPolicy")
 
 
-_Entry = tuple[int, _CompiledBlock]
-
-
 class Index:
     """A policy made ready to be asked: blocks found by name, by parent folder, or by pattern, longest first."""
 
@@ -315,25 +316,8 @@ class Index:
         self._enabled = policy.enabled
         self._admits_anonymous = policy.admits_anonymous
         self.admin = _grants_by_action((policy.admin,), None)
-        self._names: dict[str, _Entry] = {}
-        self._trees: dict[str, _Entry] = {}
-        self._everywhere: _Entry | None = None
-        self._others: list[tuple[Pattern, _CompiledBlock]] = []
-        #: The block under the empty pattern: zot looks it up where nothing matched.
-        self._fallback: _CompiledBlock | None = None
-        for block in policy.blocks:
-            pattern, compiled = compile_pattern(block.pattern), _CompiledBlock(block)
-            if not block.pattern:
-                self._fallback = compiled
-            elif pattern.shape is Shape.NAME:
-                self._names[pattern.name] = (pattern.length, compiled)
-            elif pattern.shape is Shape.TREE:
-                self._trees[pattern.name] = (pattern.length, compiled)
-            elif pattern.shape is Shape.ALL:
-                self._everywhere = (pattern.length, compiled)
-            else:
-                self._others.append((pattern, compiled))
-        self._others.sort(key=lambda entry: -entry[0].length)
+        self._blocks = PatternSet((block.pattern, _CompiledBlock(block)) for block in policy.blocks)
+        self.blocks_for = self._blocks.longest
 
     def controls(self, name: str, at_door: bool) -> bool:
         """Whether the policy is what decides for this caller."""
@@ -344,39 +328,6 @@ class Index:
         if name:
             return Check(action, reference, "allow", (), NO_ACCESS_CONTROL)
         return Check(action, reference, "deny", ())
-
-    def blocks_for(self, repository: str) -> list[_CompiledBlock]:
-        """The blocks under the longest patterns that match: one, several of equal length, or none."""
-        longest, found = 0, []
-        if self._everywhere is not None:
-            longest, found = 2, [self._everywhere[1]]
-        candidates = []
-        if (entry := self._names.get(repository)) is not None:
-            candidates.append(entry)
-        if self._trees:
-            end = len(repository)
-            while end >= 0:
-                if (entry := self._trees.get(repository[:end])) is not None:
-                    # Every shorter folder has a shorter pattern.
-                    candidates.append(entry)
-                    break
-                end = repository.rfind("/", 0, end)
-        for length, compiled in candidates:
-            if length > longest:
-                longest, found = length, [compiled]
-            elif length == longest:
-                found.append(compiled)
-        for pattern, compiled in self._others:
-            if pattern.length < longest:
-                break
-            if pattern.matches(repository):
-                if pattern.length > longest:
-                    longest, found = pattern.length, [compiled]
-                else:
-                    found.append(compiled)
-        if not found and self._fallback is not None:
-            return [self._fallback]
-        return found
 
 
 def _index(policy: Policy) -> Index:
@@ -391,21 +342,21 @@ def _check(
 ) -> Check:
     """One action, under the blocks that may be chosen."""
     if len(blocks) == 1:
-        outcome, place, conditions = _answer(index, blocks[0], name, groups, action)
-        return Check(action, reference, outcome, blocks[0].patterns, place, conditions)
-    outcome, place, conditions = _answer(index, blocks[0] if blocks else None, name, groups, action)
+        outcome, place, ways = _answer(index, blocks[0], name, groups, action)
+        return Check(action, reference, outcome, blocks[0].patterns, place, ways)
+    outcome, place, ways = _answer(index, blocks[0] if blocks else None, name, groups, action)
     for block in blocks[1:]:
         other = _answer(index, block, name, groups, action)
-        if other[0] != outcome or other[2] != conditions:
-            outcome, place, conditions = "random", "", ()
+        if other[0] != outcome or other[2] != ways:
+            outcome, place, ways = "random", "", ()
             break
-    return Check(action, reference, outcome, tuple(block.pattern for block in blocks), place, conditions)
+    return Check(action, reference, outcome, tuple(block.pattern for block in blocks), place, ways)
 
 
 def _answer(
     index: Index, block: _CompiledBlock | None, name: str, groups: tuple[str, ...], action: str
-) -> tuple[Outcome, str, tuple[Condition, ...]]:
-    """What one block and then ``adminPolicy`` say: the outcome, what granted, the conditions in the way."""
+) -> tuple[Outcome, str, tuple[tuple[Condition, ...], ...]]:
+    """What one block and then ``adminPolicy`` say: the outcome, what granted, the conditional rules."""
     conditional: tuple[_Grant, ...] = ()
     if block is not None:
         grants = block.rules.get(action)
@@ -423,8 +374,7 @@ def _answer(
             return "allow", grant.place, ()
         conditional += by_admin
     if conditional:
-        conditions = dict.fromkeys(condition for grant in conditional for condition in grant.conditions)
-        return "conditional", conditional[0].place, tuple(conditions)
+        return "conditional", conditional[0].place, tuple(grant.conditions for grant in conditional)
     return "deny", "", ()
 
 

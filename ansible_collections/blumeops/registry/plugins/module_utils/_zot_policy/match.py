@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.machine import (
@@ -23,6 +24,8 @@ from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.mach
     TooCostly,
     is_valid,
 )
+
+T = TypeVar("T")
 
 #: Names that zot takes for repositories: the grammar of the OCI distribution specification.
 REPOSITORY_NAME: Final = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
@@ -104,6 +107,66 @@ def compile_pattern(text: str) -> Pattern:
 _SPECIAL: Final = re.compile(r"[*?\[{\\]")
 
 
+class PatternSet(Generic[T]):
+    """Values under patterns, found as zot finds a block: those under the longest patterns that match a repository.
+
+    Plain names and trees are looked up; only patterns of the shape OTHER are tried, longest first, as far as one could
+    still win. The value under the empty pattern is the one zot falls back to where no pattern matches.
+    """
+
+    __slots__ = ("_everywhere", "_fallback", "_names", "_others", "_trees")
+
+    def __init__(self, items: Iterable[tuple[str, T]]) -> None:
+        self._names: dict[str, tuple[int, T]] = {}
+        self._trees: dict[str, tuple[int, T]] = {}
+        self._everywhere: T | None = None
+        self._fallback: T | None = None
+        self._others: list[tuple[Pattern, T]] = []
+        for text, value in items:
+            pattern = compile_pattern(text)
+            if not text:
+                self._fallback = value
+            elif pattern.shape is Shape.NAME:
+                self._names[pattern.name] = (pattern.length, value)
+            elif pattern.shape is Shape.TREE:
+                self._trees[pattern.name] = (pattern.length, value)
+            elif pattern.shape is Shape.ALL:
+                self._everywhere = value
+            else:
+                self._others.append((pattern, value))
+        self._others.sort(key=lambda entry: -entry[0].length)
+
+    def longest(self, repository: str) -> list[T]:
+        """The values under the longest patterns that match: one, several of equal length, or none."""
+        longest, found = 0, []
+        if self._everywhere is not None:
+            longest, found = 2, [self._everywhere]
+        if self._trees:
+            end = len(repository)
+            while end >= 0:
+                if (entry := self._trees.get(repository[:end])) is not None:
+                    # It is the longest tree: that of every shorter folder has a shorter pattern.
+                    longest, found = entry[0], [entry[1]]
+                    break
+                end = repository.rfind("/", 0, end)
+        if (entry := self._names.get(repository)) is not None:
+            if entry[0] > longest:
+                longest, found = entry[0], [entry[1]]
+            elif entry[0] == longest:
+                found.append(entry[1])
+        for pattern, value in self._others:
+            if pattern.length < longest:
+                break
+            if pattern.matches(repository):
+                if pattern.length > longest:
+                    longest, found = pattern.length, [value]
+                else:
+                    found.append(value)
+        if not found and self._fallback is not None:
+            return [self._fallback]
+        return found
+
+
 def brace_choices(text: str) -> int:
     """How many patterns the braces of ``text`` stand for; zot may try each of them for every request.
 
@@ -128,4 +191,13 @@ def brace_choices(text: str) -> int:
 
 _BRACES: Final = re.compile(r"\\[\s\S]?|[{},]")
 
-__all__ = ["MAX_PATTERN", "REPOSITORY_NAME", "Pattern", "Shape", "brace_choices", "compile_pattern", "too_costly"]
+__all__ = [
+    "MAX_PATTERN",
+    "REPOSITORY_NAME",
+    "Pattern",
+    "PatternSet",
+    "Shape",
+    "brace_choices",
+    "compile_pattern",
+    "too_costly",
+]
