@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import (
     NotFound,
@@ -54,6 +54,7 @@ WELL_KNOWN = "/.well-known/openid-configuration"
 #: Repositories that are looked through for one that has a tag.
 LOOKED_THROUGH = 10
 
+T = TypeVar("T")
 _Ask = Callable[[], Asked]
 
 
@@ -109,6 +110,34 @@ def own_repositories(catalog: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in catalog if "." not in name.partition("/")[0])
 
 
+def choose(zot: Zot, caller: Caller, given: str, catalog: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The repository to ask about, and its tags: the one that was given, else the first that has a tag."""
+    for name in (given,) if given else own_repositories(catalog)[:LOOKED_THROUGH]:
+        try:
+            tags = zot.tags(caller, name)
+        except RegistryError:
+            tags = ()
+        if tags or given:
+            return name, tags
+    return ABSENT_REPOSITORY, ()
+
+
+def together(calls: Mapping[str, Callable[[], T]]) -> dict[str, T]:
+    """The calls' results by name, made side by side; the first error is raised when all have ended."""
+    with ThreadPoolExecutor(CONCURRENT) as pool:
+        started = {name: pool.submit(call) for name, call in calls.items()}
+    return {name: call.result() for name, call in started.items()}
+
+
+def strips_authorization(zot: Zot, mgmt: Mgmt | None) -> bool:
+    """Whether something in front of the registry takes credentials away.
+
+    zot answers a credential that never was made with 401, also where anonymous callers are let in. So it is asked where
+    they are: the mgmt route shows itself to anybody, else the catalog, where that is open.
+    """
+    return zot.status(NEVER_MADE, MGMT if mgmt is not None else "/v2/_catalog") == 200
+
+
 class _Look:
     """One look at a registry. Requests run side by side, each leaves its outcome under its own name in ``asked``."""
 
@@ -122,16 +151,17 @@ class _Look:
         self.pushed = False
 
     def look(self) -> Observed:
-        self._note("reachable", self._reach)
+        begin: dict[str, _Ask] = {"reachable": self._reach}
+        if self.issuer is not None:
+            begin["discovery"] = partial(self._discovery, self.issuer)
+        self._together(begin)
         if self.asked["reachable"].problem:
-            return Observed(self.asked)
+            return Observed(self.asked, discovery=self.discovery)
         callers = {who: key for who, key in (("ci", self.asking.ci), ("admin", self.asking.admin)) if key is not None}
         first: dict[str, _Ask] = {"catalog": self._catalog, "mgmt": self._mgmt}
         first |= {f"{who}_key": partial(self._key, caller) for who, caller in callers.items()}
         if self.expected.issuer:
             first["login"] = self._login
-        if self.issuer is not None:
-            first["discovery"] = partial(self._discovery, self.issuer)
         if self.expected.metrics_path:
             first["metrics"] = self._metrics
         self._together(first)
@@ -142,7 +172,7 @@ class _Look:
             self._note("push", partial(self._push, known["ci"]))
         if known and self.asked["catalog"].may is False:
             self._note("catalog_seen", partial(self._known_catalog, next(iter(known.values()))))
-        repository, tags = self._choose(next(iter(known.values()), None))
+        repository, tags = choose(self.zot, next(iter(known.values()), None), self.asking.repository, self.catalog)
         tag = present_tag(tags)
         self._together(self._questions(known, repository, absent_tag(tags), tag))
         probe = f"{self.asking.probe_repository}:{self.asking.probe_tag}"
@@ -159,9 +189,7 @@ class _Look:
             self.asked[name] = Asked(getattr(error, "status", 0), problem=str(error), cause=_cause(error))
 
     def _together(self, asks: Mapping[str, _Ask]) -> None:
-        with ThreadPoolExecutor(CONCURRENT) as pool:
-            for started in [pool.submit(self._note, name, ask) for name, ask in asks.items()]:
-                started.result()
+        together({name: partial(self._note, name, ask) for name, ask in asks.items()})
 
     def _reach(self) -> Asked:
         return Asked(self.zot.reach())
@@ -205,8 +233,7 @@ class _Look:
         return Asked(200)
 
     def _bad_credential(self) -> Asked:
-        """Asked where anonymous callers get 200: only there is a credential that was taken away seen to be missing."""
-        return Asked(self.zot.status(NEVER_MADE, MGMT if self.mgmt is not None else "/v2/_catalog"))
+        return Asked(200 if strips_authorization(self.zot, self.mgmt) else 401)
 
     def _push(self, ci: Caller) -> Asked:
         """Push the probe where it is not there, and pull it without credentials; ``may``: it is the probe."""
@@ -228,18 +255,6 @@ class _Look:
         except Refused as error:
             return Asked(error.status, problem=f"the probe is there and cannot be pulled by anybody: {error}")
         return Asked(200, may=digest == "sha256:" + hashlib.sha256(manifest).hexdigest())
-
-    def _choose(self, caller: Caller) -> tuple[str, tuple[str, ...]]:
-        """The repository to ask about, and its tags: the one that was given, else the first that has a tag."""
-        given = self.asking.repository
-        for name in (given,) if given else own_repositories(self.catalog)[:LOOKED_THROUGH]:
-            try:
-                tags = self.zot.tags(caller, name)
-            except RegistryError:
-                tags = ()
-            if tags or given:
-                return name, tags
-        return ABSENT_REPOSITORY, ()
 
     def _questions(self, known: Mapping[str, Caller], repository: str, new: str, tag: str) -> dict[str, _Ask]:
         asks: dict[str, _Ask] = {

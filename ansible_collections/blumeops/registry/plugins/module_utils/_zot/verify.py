@@ -106,13 +106,16 @@ class Check:
 def judge(expected: Expected, observed: Observed) -> tuple[Check, ...]:
     """All checks, in the order of the table.
 
-    Where the registry itself was not reached, that one has failed and the others are unknown.
+    Where the registry itself was not reached, that one has failed and the others are unknown, but for its issuer's.
     """
     plan = _plan(expected)
     reach = observed.asked.get("reachable", Asked(problem="the registry was not asked", cause="unreachable"))
     if reach.problem:
         first = Check("reachable", "the registry answers", "failed", reach.problem, reach.cause or "unreachable")
-        rest = (Check(name, title, "unknown", "not asked: the registry does not answer") for name, title, _ in plan)
+        rest = []
+        for name, title, check in plan:
+            found: Judgement = ("unknown", "not asked: the registry does not answer", "")
+            rest.append(Check(name, title, *(check(expected, observed) if name == "discovery" else found)))
         return (first, *rest)
     checks = [Check("reachable", "the registry answers", "passed", f"{expected.url} answers as a registry")]
     for name, title, check in plan:
@@ -236,7 +239,7 @@ def _anonymous_push(_expected: Expected, observed: Observed) -> Judgement:
 
 def _discovery(expected: Expected, observed: Observed) -> Judgement:
     asked = observed.asked.get("discovery")
-    if trouble := _trouble(asked, "the issuer"):
+    if trouble := _trouble(asked, "no issuer was given"):
         return trouble
     found = observed.discovery
     if found is None:
@@ -339,16 +342,19 @@ def _may(who: Literal["ci", "admin"], action: Action, wanted: bool) -> Judge:
             return "unknown", "not asked: there is no repository with a tag to ask about", ""
         if asked.problem:
             return "failed", asked.problem, asked.cause
-        where = f"{observed.repository}:{observed.tag}" if action == "update" else observed.repository
+        where = {
+            "create": f"add a tag to {observed.repository}",
+            "update": f"overwrite {observed.repository}:{observed.tag}",
+        }.get(action, f"delete from {observed.repository}")
+        what = f"{identity} {'may' if asked.may else 'may not'} {where} ({asked.status})"
         if asked.may is wanted:
-            return "passed", f"{identity} {'may' if asked.may else 'may not'} {action} {where} ({asked.status})", ""
+            return "passed", what, ""
         if asked.status == 405:
             return "failed", f"nobody may {action} (405): a proxy in front makes the registry read-only", "read_only"
         if asked.may is None:
             return _unclear(asked)
         reason, cause = _why(who, action, wanted, identity, observed)
-        verb = "may" if asked.may else "may not"
-        return "failed", f"{identity} {verb} {action} {where} ({asked.status}): {reason}", cause
+        return "failed", f"{what}: {reason}", cause
 
     return check
 
