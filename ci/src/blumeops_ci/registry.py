@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ansible_collections.blumeops.registry.plugins.module_utils._errors import NotFound, Refused
+from ansible_collections.blumeops.registry.plugins.module_utils._errors import NotFound, Refused, ServerError
 from ansible_collections.blumeops.registry.plugins.module_utils._transport import Transport
 from ansible_collections.blumeops.registry.plugins.module_utils._zot import apikeys
 from ansible_collections.blumeops.registry.plugins.module_utils._zot.client import ACCEPT_MANIFESTS, Caller, Zot
@@ -74,6 +74,12 @@ class Registry:
         except NotFound:
             raise Problem(
                 f"{self.url} has no API keys: is http.auth.apikey of its zot true, and is it a zot?"
+            ) from None
+        except ServerError as error:
+            # zot writes down when a key was used: on storage that is read-only it answers 500 to every key.
+            raise Problem(
+                f"{self.url} answered {error.status} to the question for its API keys: its storage is full or "
+                "read-only, see the registry's log and free space"
             ) from None
         verdict = apikeys.assess(found, self.identity, now, warn_days=WARN_DAYS, fail_days=MARGIN_DAYS)
         if verdict.failing:

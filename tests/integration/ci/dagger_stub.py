@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 
 import graphql
 from aiohttp import web
+
+from tests.integration.ci.lab import serving
 
 TOKEN = "stub-session"
 SDL = """
@@ -284,34 +285,10 @@ def _commands(thing: Object) -> Iterator[list[str]]:
 
 
 @contextmanager
-def serving(stub: Stub) -> Iterator[Stub]:
-    """Serve ``stub`` on loopback, in a thread of its own."""
-    import asyncio
-
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-
-    async def start() -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/query", stub.handle)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        stub.port = runner.addresses[0][1]
-        return runner
-
-    def work() -> None:
-        asyncio.set_event_loop(loop)
-        runner = loop.run_until_complete(start())
-        ready.set()
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=work, name="dagger stub")
-    thread.start()
-    ready.wait()
-    try:
+def engine() -> Iterator[Stub]:
+    """Serve a stub on loopback."""
+    stub = Stub()
+    app = web.Application()
+    app.router.add_post("/query", stub.handle)
+    with serving(app) as stub.port:
         yield stub
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import io
@@ -12,13 +13,15 @@ import socket
 import subprocess
 import sys
 import tarfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import requests
+from aiohttp import ClientSession, web
 
 ROOT = Path(__file__).parents[3]
 USERS = {"zot-ci": ["artifact-workloads"], "erich": ["admins"], "nogroup": []}
@@ -83,8 +86,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def registry(folder: Path) -> Iterator[Registry]:
-    """Start an OIDC provider and a zot, log everybody in, give zot-ci and erich a key each."""
+def registry(folder: Path, *options: str, keys: dict[str, str] | None = None) -> Iterator[Registry]:
+    """Start an OIDC provider and a zot, log everybody in and give everybody a key.
+
+    ``options`` are those of lab/zot; ``keys`` those of an earlier start in the same folder, instead of logins.
+    """
     users = folder / "users.json"
     claims = [
         {"sub": name, "preferred_username": name, "email": f"{name}@localhost", "groups": groups}
@@ -117,9 +123,10 @@ def registry(folder: Path) -> Iterator[Registry]:
             "log": {"level": "error"},
         }
         (folder / "config.json").write_text(json.dumps(config))
-        serve = shlex.split(os.environ.get("ZOT_BIN") or str(ROOT / "lab" / "zot"))
-        with program([*serve, "serve", str(folder / "config.json")], folder / "zot.log", port=port):
-            for name in USERS:
+        serve = shlex.split("" if options else os.environ.get("ZOT_BIN", "")) or [str(ROOT / "lab" / "zot")]
+        with program([*serve, "serve", str(folder / "config.json"), *options], folder / "zot.log", port=port):
+            started.keys = keys or {}
+            for name in () if keys else USERS:
                 started.login(name)
                 started.keys[name] = started.key(name)
             yield started
@@ -146,6 +153,66 @@ def program(command: list[str], log: Path, *, port: int | None = None) -> Iterat
             process.terminate()
             process.wait(20)
             process.stdout.close()
+
+
+Rule = Callable[[web.Request, int], web.Response | None]
+
+
+@contextmanager
+def front(zot: Registry, rule: Rule) -> Iterator[Registry]:
+    """A proxy in front of ``zot`` that answers itself where ``rule(request, how many before it)`` does."""
+    seen = 0
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        nonlocal seen
+        own, seen = rule(request, seen), seen + 1
+        body = await request.read()
+        if own is not None:
+            return own
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP}
+        async with (
+            ClientSession(auto_decompress=False) as session,
+            session.request(
+                request.method, zot.url + request.raw_path, headers=headers, data=body, allow_redirects=False
+            ) as answer,
+        ):
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP}
+            return web.Response(status=answer.status, headers=kept, body=await answer.read())
+
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_route("*", "/{path:.*}", handle)
+    with serving(app) as port:
+        yield replace(zot, url=f"http://127.0.0.1:{port}")
+
+
+#: Headers that are of one connection, or that the proxy's own library writes.
+HOP = {"host", "content-length", "connection", "transfer-encoding"}
+
+
+@contextmanager
+def serving(app: web.Application) -> Iterator[int]:
+    """Serve an application on loopback, in a thread of its own; yields the port."""
+    loop, started, ports = asyncio.new_event_loop(), threading.Event(), []
+
+    def work() -> None:
+        asyncio.set_event_loop(loop)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        loop.run_until_complete(runner.setup())
+        loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0).start())
+        ports.append(runner.addresses[0][1])
+        started.set()
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    started.wait()
+    try:
+        yield ports[0]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
 def docker_archive(path: Path, word: str, *, size: int = 20_000) -> Path:

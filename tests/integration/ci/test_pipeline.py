@@ -13,7 +13,7 @@ import pytest
 from blumeops_ci.pipeline import BlumeopsCi
 from dagger.mod.cli import main
 
-from tests.integration.ci.dagger_stub import TOKEN, Call, Object, Step, Stub, serving
+from tests.integration.ci.dagger_stub import TOKEN, Call, Object, Step, engine
 
 ROOT = Path(__file__).parents[3]
 SHA = "0123abc4567890123456789012345678901234ef"
@@ -23,7 +23,7 @@ KEY = "zak_" + "5ec3" * 8
 
 @pytest.fixture(scope="module")
 def server():
-    with serving(Stub()) as stub, pytest.MonkeyPatch.context() as patch:
+    with engine() as stub, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGGER_SESSION_PORT", str(stub.port))
         patch.setenv("DAGGER_SESSION_TOKEN", TOKEN)
         patch.setenv("OTEL_SDK_DISABLED", "true")
