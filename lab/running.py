@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
+import requests
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LISTENING = re.compile(r"^\S+ listening on (\S+)$", re.MULTILINE)
 
@@ -30,6 +32,17 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def wait_until_answers(url: str, seconds: float = 20.0) -> None:
+    """Return when ``url`` answers, whatever it says; raises LabError where time runs out."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(requests.ConnectionError):
+            requests.get(url, timeout=5)
+            return
+        time.sleep(0.03)
+    raise LabError(f"nothing answers at {url} after {seconds:g} s")
 
 
 @dataclass(slots=True)

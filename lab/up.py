@@ -22,10 +22,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import click
-import requests
 
 from lab import first_key, service
-from lab.running import ROOT, Part, environment, free_port, standin, terminable
+from lab.running import ROOT, Part, environment, free_port, standin, terminable, wait_until_answers
 
 WORLDS = ROOT / "lab" / "worlds"
 CONNECT_TOKEN = "LAB-connect-token"
@@ -147,21 +146,11 @@ def _first_keys(this: Lab) -> dict[str, str]:
     started = this.run(*control, "start", str(path))
     if started.returncode:
         raise click.ClickException(f"the lab's zot did not start: {started.stderr}")
-    _wait(this.addresses["zot"])
+    wait_until_answers(this.addresses["zot"] + "/v2/")
     keys = {user: first_key.make_key(this.addresses["zot"], user, user)["apiKey"] for user in ("zot-ci", "erich")}
     this.run(*control, "stop", str(path))
     shutil.rmtree(folder)
     return keys
-
-
-def _wait(url: str) -> None:
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        with contextlib.suppress(requests.ConnectionError):
-            requests.get(f"{url}/v2/", timeout=5)
-            return
-        time.sleep(0.05)
-    raise click.ClickException(f"nothing answers at {url}")
 
 
 def _with_keys(world: dict[str, object], keys: Mapping[str, str]) -> dict[str, object]:

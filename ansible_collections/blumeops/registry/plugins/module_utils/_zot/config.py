@@ -32,7 +32,7 @@ RELOADABLE = (
     "extensions.search.cve",
 )
 #: Keys whose values are secrets wherever they stand in a configuration; shown as MASK.
-SECRET_KEYS = re.compile(r"(?i)(secret|password|passwd|token|accesskey|hashkey|encryptkey)$")
+SECRET_KEYS = re.compile(r"(?i)(secret|password|passwd|token|(secret|access|hash|encrypt)key(id)?)$")
 MASK = "(hidden)"
 
 
