@@ -28,35 +28,35 @@ def publish(
     """
     with ending_on_signals(), scratch() as folder:
         note, stored = preflight(registry, target, label=label)
-        if stored is not None:
-            archive = folder / "image.tar"
-            failed, _ = _dagger(root, "archive", f"--container-name={target.container}", "export", f"--path={archive}")
-            if failed is not None:
-                raise Problem(f"{target.container} was not built by Dagger ({failed}): its output above names the step")
-            decide(target.address, of_archive(archive), stored, identity=registry.identity)
-            return Pushed("unchanged", stored.digest, note)
-        failed, printed = _dagger(
-            root,
-            "publish",
-            f"--container-name={target.container}",
-            f"--version={version}",
-            f"--commit-sha={commit}",
-            f"--registry={target.host}",
-            f"--namespace={target.namespace}",
-            f"--username={registry.identity}",
-            "--registry-password=env://ZOT_CI_API_KEY",
-        )
-        found = re.search(rf"@({DIGEST.pattern})\s*$", printed)
-        if failed is None and found is None:
-            raise Problem(
-                "dagger call publish printed no reference with a digest: is this the module of this repository?"
+        if stored is None:
+            failed, printed = _dagger(
+                root,
+                "publish",
+                f"--container-name={target.container}",
+                f"--version={version}",
+                f"--commit-sha={commit}",
+                f"--registry={target.host}",
+                f"--namespace={target.namespace}",
+                f"--username={registry.identity}",
+                "--registry-password=env://ZOT_CI_API_KEY",
             )
-        if found is None:
-            after = registry.image(target)
-            if after is None:
+            if failed is None:
+                found = re.search(rf"@({DIGEST.pattern})\s*$", printed)
+                if found is None:
+                    raise Problem("dagger call publish printed no reference with a digest: is ./ci our module?")
+                return Pushed("push", settle(registry, target, Image(found[1]), None).digest, note)
+            stored = registry.image(target)  # another run of the same job may have been faster
+            if stored is None:
                 registry.check_create(target)
-            raise Problem(f"{target.address} was not published by Dagger ({failed}): its output above names the step")
-        return Pushed("push", settle(registry, target, Image(found[1]), None).digest, note)
+                raise Problem(
+                    f"{target.address} was not published by Dagger ({failed}): its output above names the step"
+                )
+        archive = folder / "image.tar"
+        failed, _ = _dagger(root, "archive", f"--container-name={target.container}", "export", f"--path={archive}")
+        if failed is not None:
+            raise Problem(f"{target.container} was not built by Dagger ({failed}): its output above names the step")
+        decide(target.address, of_archive(archive), stored, identity=registry.identity)
+        return Pushed("unchanged", stored.digest, note)
 
 
 def _dagger(root: Path, function: str, *arguments: str) -> tuple[str | None, str]:

@@ -103,6 +103,8 @@ def find_commit(root: Path, ref: str) -> str:
         kind = git(root, "cat-file", "-t", ref)
         what = f"is a {kind.strip()}, no commit" if kind else "is no commit of this repository, or not unique"
         raise Problem(f"ref {ref!r} {what}: fetch it (git fetch --all) or give more of its digits")
+    if not found.startswith(ref):
+        raise Problem(f"ref {ref!r} is a branch or tag of that name, no commit: give the SHA of the commit")
     return found.strip()
 
 
