@@ -14,7 +14,7 @@ from functools import partial
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import (
     Refused,
     RegistryError,
-    ServerError,
+    Unreachable,
 )
 from ansible_collections.blumeops.registry.plugins.module_utils._zot.apikeys import (
     ApiKey,
@@ -101,8 +101,12 @@ def _what_else(zot: Zot, caller: Caller, repository: str) -> tuple[str, tuple[tu
 
 
 def _assess_error(zot: Zot, identity: str, error: RegistryError) -> Assessment:
-    """Why the list of keys was not answered. 500 is also zot's answer to a caller without credentials (measured)."""
-    if not isinstance(error, Refused | ServerError):
+    """Why the list of keys was not answered, by what the registry tells anybody about itself.
+
+    500 is also zot's answer to a caller without credentials (measured). Where API keys are off the route is gone: 404,
+    or the page of the UI.
+    """
+    if isinstance(error, Unreachable):
         return Assessment("unreachable", True, None, str(error))
     settings: Mgmt | None = None
     strips = False
@@ -122,6 +126,6 @@ def _assess_error(zot: Zot, identity: str, error: RegistryError) -> Assessment:
             "(http.auth.apikey): turn them on"
         )
         return Assessment("refused", True, None, message)
-    if isinstance(error, ServerError):
+    if not isinstance(error, Refused):
         return Assessment("unreachable", True, None, str(error))
     return Assessment("refused", True, None, refused(identity, zot.url) if error.status == 401 else str(error))

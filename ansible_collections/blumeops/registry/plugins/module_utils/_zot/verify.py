@@ -315,7 +315,7 @@ def _caller(who: Literal["ci", "admin"]) -> Judge:
                 "a proxy in front strips the Authorization header"
             )
             return "failed", message, "proxy_strips_authorization"
-        if asked.status == 401 and observed.mgmt is not None and not observed.mgmt.apikey:
+        if observed.mgmt is not None and not observed.mgmt.apikey:
             message = f"the key of {identity} is refused because http.auth.apikey is off: {_OTHER}"
             return "failed", message, "other_configuration"
         if asked.status == 401:

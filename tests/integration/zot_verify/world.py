@@ -1,0 +1,148 @@
+"""A registry with the estate's users and their keys; it can be started again with another policy, or a bad disk."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import pathlib
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+from lab.first_key import make_key
+from lab.running import ROOT, Part, environment, free_port, standin, wait_until_answers
+
+WORLDS = ROOT / "lab" / "worlds"
+#: The programs that the questions are proven on: the stand-in, and the real zot where there is one.
+PROGRAMS = [str(ROOT / "lab" / "zot"), *filter(None, [os.environ.get("ZOT_BIN")])]
+THREE_TIERS: dict[str, Any] = {
+    "repositories": {
+        "**": {
+            "anonymousPolicy": ["read"],
+            "defaultPolicy": ["read"],
+            "policies": [
+                {"groups": ["artifact-workloads"], "actions": ["read", "create"]},
+                {"groups": ["admins"], "actions": ["read", "create", "update", "delete"]},
+            ],
+        }
+    },
+    "metrics": {"users": [], "anonymousPolicy": ["read"]},
+}
+
+
+class World:
+    """An identity provider and a zot with its storage; keys of zot-ci, erich (an admin) and visitor (in no group)."""
+
+    def __init__(self, folder: pathlib.Path, issuer: str, program: str) -> None:
+        self.folder, self.issuer, self.program = folder, issuer, program
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.keys: dict[str, str] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def config(self, control: dict[str, Any] | None = None, apikey: bool = True, **http: Any) -> pathlib.Path:
+        """Write a configuration; ``http`` is merged into its http.
+
+        Without ``apikey`` there is no login by OpenID either: zot turns API keys on where there is one.
+        """
+        credentials = self.folder / "credentials.json"
+        credentials.write_text(json.dumps({"clientid": "zot", "clientsecret": "secret-of-the-client"}))
+        provider = {
+            "name": "Authentik",
+            "issuer": self.issuer,
+            "credentialsFile": str(credentials),
+            "scopes": ["openid", "email", "profile"],
+            "claimMapping": {"username": "preferred_username"},
+        }
+        login: dict[str, Any] = {"openid": {"providers": {"oidc": provider}}}
+        if not apikey:
+            (self.folder / "htpasswd").write_text("")
+            login = {"htpasswd": {"path": str(self.folder / "htpasswd")}}
+        config = {
+            "distSpecVersion": "1.1.1",
+            "storage": {"rootDirectory": str(self.folder / "data"), "gc": False, "dedupe": False},
+            "http": {
+                "address": "127.0.0.1",
+                "port": str(self.port),
+                "externalUrl": self.url,
+                "realm": "zot",
+                "auth": {"failDelay": 0, "apikey": apikey, **login},
+                "accessControl": copy.deepcopy(control or THREE_TIERS),
+                **http,
+            },
+            "log": {"level": "error"},
+            "extensions": {
+                "metrics": {"enable": True, "prometheus": {"path": "/metrics"}},
+                "search": {"enable": True},
+            },
+        }
+        path = self.folder / "config.json"
+        path.write_text(json.dumps(config, indent=1))
+        return path
+
+    def start(self, *options: str, **changes: Any) -> None:
+        """Run zot where it does not run, with options that only the stand-in has where any are given."""
+        if self._process:
+            return
+        path = self.config(**changes)
+        program = PROGRAMS[0] if options else self.program
+        with (self.folder / "zot.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [program, "serve", *options, str(path)], stdout=log, stderr=log, env=environment()
+            )
+        wait_until_answers(f"{self.url}/v2/")
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    @contextlib.contextmanager
+    def otherwise(self, *options: str, **changes: Any) -> Iterator[World]:
+        """Run with other options or another configuration; ``start`` runs it as before."""
+        self.stop()
+        try:
+            self.start(*options, **changes)
+            yield self
+        finally:
+            self.stop()
+
+    def key(self, user: str, label: str, days: float | None = 90) -> str:
+        """One more key of the user's."""
+        return str(make_key(self.url, user, label, days)["apiKey"])
+
+    def stored(self) -> set[tuple[str, int]]:
+        """Every file of the images below the storage, with its size; not zot's own databases and sessions."""
+        root = self.folder / "data"
+        return {
+            (str(path.relative_to(root)), path.stat().st_size if path.is_file() else 0)
+            for path in root.rglob("*")
+            if path.relative_to(root).parts[0][0] != "_" and path.suffix not in {".db", ".lock"}
+            if not path.name.endswith((".db-wal", ".db-shm", ".json.tmp"))
+            if path.is_file() or (path.is_dir() and (path / "index.json").exists())
+            if path.parent != root or path.is_dir()
+        }
+
+    def catalog(self) -> list[str]:
+        found: list[str] = requests.get(f"{self.url}/v2/_catalog", timeout=10).json()["repositories"]
+        return found
+
+
+@contextlib.contextmanager
+def world(folder: pathlib.Path, program: str = PROGRAMS[0]) -> Iterator[World]:
+    """A world whose zot runs, with a key of each user and no image."""
+    part: Part
+    with standin("oidc", "--users", str(WORLDS / "users.json")) as part:
+        this = World(folder, part.url, program)
+        this.start()
+        try:
+            for user in ("zot-ci", "erich", "visitor"):
+                this.keys[user] = this.key(user, f"{user}-key")
+            yield this
+        finally:
+            this.stop()
