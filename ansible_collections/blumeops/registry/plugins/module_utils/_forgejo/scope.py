@@ -18,6 +18,10 @@ RESERVED = re.compile(r"GIT(?:EA|HUB)_", re.IGNORECASE)
 #: MySQL and PostgreSQL keep names in VARCHAR(255).
 LONGEST_NAME = 255
 
+#: Actions variables that this collection keeps: what it wrote last, and who writes now (also with a suffix).
+LEDGER_VARIABLE = "BLUMEOPS_REGISTRY_LEDGER"
+LOCK_VARIABLE = "BLUMEOPS_REGISTRY_LOCK"
+
 REPOSITORY, ORGANIZATION, USER = "repository", "organization", "user"
 
 
@@ -76,6 +80,11 @@ def scope_of(repository: str | None = None, organization: str | None = None, use
     return Scope(REPOSITORY, repository)
 
 
+def is_own(name: str) -> bool:
+    """Whether a name (in upper case) is one of the variables that this collection keeps."""
+    return name.startswith((LEDGER_VARIABLE, LOCK_VARIABLE))
+
+
 def check_name(name: str, *, what: str = "secret") -> str:
     """The name as Forgejo stores it, in upper case.
 
@@ -93,6 +102,8 @@ def check_name(name: str, *, what: str = "secret") -> str:
         raise InvalidInput(f"{name!r} cannot be the name of a {what}: GITHUB_ and GITEA_ are reserved, choose another")
     if what == "variable" and name.upper() == "CI":
         raise InvalidInput("'CI' cannot be the name of a variable: Forgejo sets it itself, choose another")
+    if is_own(name.upper()):
+        raise InvalidInput(f"{name!r} cannot be the name of a {what}: this collection keeps it for itself")
     if len(name) > LONGEST_NAME:
         raise InvalidInput(f"{name[:20]!r}… cannot be the name of a {what}: it is longer than {LONGEST_NAME} letters")
     return name.upper()
