@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import anyio
@@ -45,6 +47,29 @@ def call(stub, name, password=False, src=ROOT, **inputs):
     status = anyio.run(main, MODULE)
     assert (not status) is (stub.call.error is None)
     return stub.call
+
+
+def test_the_module_is_laid_out_as_the_sdk_looks_for_it():
+    """By discovery.go of Dagger's Python SDK (0.21): sources under src/, the main object named after the module."""
+    module = json.loads((ROOT / "ci" / "dagger.json").read_text())
+    project = tomllib.loads((ROOT / "ci" / "pyproject.toml").read_text())
+    assert module["sdk"] == {"source": "python"}
+    assert module["engineVersion"] == f"v{importlib.metadata.version('dagger-io')}"
+    package, _, main_object = project["project"]["entry-points"]["dagger.mod"]["main_object"].partition(":")
+    assert (package, main_object) == ("blumeops_ci.pipeline", BlumeopsCi.__name__)
+    assert module["name"].title().replace("-", "") == BlumeopsCi.__name__
+    assert module["name"] == project["project"]["name"]
+    assert (ROOT / "ci" / "src" / module["name"].replace("-", "_") / "__init__.py").is_file()
+
+
+def test_the_module_loads_where_only_dagger_is_installed():
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['click', 'requests', 'yaml', 'ansible_collections'])); "
+        "import blumeops_ci.pipeline"
+    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "ci" / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_module_registers_its_functions(stub, tmp_path, monkeypatch):

@@ -61,7 +61,7 @@ def run(tmp_path, monkeypatch, built):
             '[ -z "${FORGE_TOKEN:-}" ] || exit 9\n'
             'case "$4" in\n'
             f"publish) {published} ;;\n"
-            f'archive) for word; do case "$word" in --path=*) cp {tmp_path}/built.tar "${{word#--path=}}" ;; esac; done ;;\n'
+            f'archive) cp {tmp_path}/built.tar "${{8#--path=}}" ;;\n'
             "esac\n"
         )
         script.chmod(0o755)
