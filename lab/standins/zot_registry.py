@@ -63,22 +63,24 @@ class Registry:
     # -- lists -------------------------------------------------------------------------------------------
 
     async def catalog(self, request: web.Request) -> web.Response:
+        """Names that the caller may read; a full page names a next one, though that may be empty."""
         try:
             limit = int(request.query.get("n", ""))
         except ValueError:
             limit = -1
         last = request.query.get("last", "")
         names: list[str] = []
-        found, more = not last, False
+        found = not last
         for name in self._stores.repositories():
             if len(names) == limit:
-                more = True
                 break
             if name == last:
                 found = True
             elif found and self._may_list(request, name):
                 names.append(name)
-        headers = {"Link": f'</v2/_catalog?n={limit}&last={names[-1]}>; rel="next"'} if more and names else None
+        headers = (
+            {"Link": f'</v2/_catalog?n={limit}&last={names[-1]}>; rel="next"'} if 0 < len(names) == limit else None
+        )
         return answer(200, {"repositories": names}, headers)
 
     async def tags(self, request: web.Request) -> web.Response:
@@ -142,7 +144,9 @@ class Registry:
         tags = list(dict.fromkeys(tag.strip() for tag in given))
         for tag in tags:
             if not oci.TAG.fullmatch(tag):
-                reason = "invalid tag query parameter" if tag else "empty tag query parameter"
+                reason = (
+                    "invalid tag query parameter: not a valid OCI/Docker tag" if tag else "empty tag query parameter"
+                )
                 return failure(400, "MANIFEST_INVALID", reason=reason)
         if tags and not oci.is_digest(reference):
             reason = "tag query parameters are only valid when pushing a manifest by digest"
@@ -274,7 +278,7 @@ class Registry:
         if not oci.is_digest(digest):
             return failure(400, "DIGEST_INVALID", digest=digest)
         if request.content_length is None:
-            return failure(400, "BLOB_UPLOAD_INVALID", digest=digest)
+            return failure(400, "BLOB_UPLOAD_INVALID", digest=digest, **{"Content-Length": "-1"})
         try:
             session = store.new_upload(repo)
             await _pour(request, store.append(repo, session))

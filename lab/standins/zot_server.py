@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import html
 import json
 import secrets
 import time
@@ -40,6 +41,7 @@ from lab.standins.zot_http import (
     failure,
     from_ui,
     route,
+    set_cookie,
 )
 from lab.standins.zot_login import LoginFailed, Provider, challenge, identity, new_verifier, safe_return
 from lab.standins.zot_metrics import CONTENT_TYPE, Metrics
@@ -49,6 +51,7 @@ from lab.standins.zot_users import NEVER, Htpasswd, Users
 
 SPEC = "1.1.1"
 MGMT, SEARCH, APIKEY = "/v2/_zot/ext/mgmt", "/v2/_zot/ext/search", "/zot/auth/apikey"
+HIDDEN, SEALED = ("HttpOnly",), ("Secure", "SameSite=Lax")
 SESSION_SECONDS, STATE_SECONDS, KEY_REQUEST_LIMIT = 7200, 120, 8 * 1024
 BUILD = {"commit": "", "releaseTag": "", "binaryType": ""}
 #: Before these versions, creating was enough to move the tag "latest", or a tag named by ``?tag=``.
@@ -200,11 +203,9 @@ class Zot:
                 if self.settings.fail_delay and (hdrs.AUTHORIZATION in request.headers or from_ui(request)):
                     await asyncio.sleep(self.settings.fail_delay)
                 refused = challenged(request, self.settings.realm, answer(401, error("UNAUTHORIZED")))
-                if from_ui(request):
-                    refused.del_cookie("session", path="/", httponly=True)
-                return refused
+                return self._with_session(request, refused)
             request["caller"] = caller
-            return await inner(request)
+            return self._with_session(request, await inner(request))
 
         return check
 
@@ -289,7 +290,7 @@ class Zot:
             own = effective_groups(self._access.policy, caller) if self._access else ()
             self._users.remember_groups(name, list(own))
             if from_ui(request):
-                request["session"] = {"user": name}
+                request["session"] = name
             return caller
         if self.settings.apikey and self._users.authenticate(name, password):
             return Identity(name, tuple(self._users.groups(name) or ()), "apikey")
@@ -298,6 +299,8 @@ class Zot:
     def _by_session(self, request: web.Request) -> Identity | None:
         session = self._session(request, "session")
         name = session.values["user"] if session else ""
+        if not name:
+            request["session"] = ""
         groups = self._users.groups(name)
         return None if not name or groups is None else Identity(name, tuple(groups), "login")
 
@@ -305,15 +308,24 @@ class Zot:
         session = self._sessions.get(request.cookies.get(cookie, ""))
         return session if session and session.ends > time.monotonic() else None
 
+    def _with_session(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """Tell a browser of the session that its password opened, or that the one it named is over."""
+        if not response.prepared and "session" in request:
+            if request["session"]:
+                self._remember(response, {"user": request["session"]})
+            else:
+                response.headers.add("Set-Cookie", "session=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly")
+        return response
+
     def _open_session(self, response: web.StreamResponse, cookie: str, path: str, values: dict[str, str]) -> None:
         key = secrets.token_urlsafe(48)
         self._sessions[key] = Session(values)
-        secure = self._secure_cookies
-        response.set_cookie(cookie, key, path=path, max_age=SESSION_SECONDS, httponly=True, secure=secure)
+        set_cookie(response, cookie, key, path, SESSION_SECONDS, *HIDDEN, *self._secure)
 
     @property
-    def _secure_cookies(self) -> bool:
-        return self.settings.http.get("tls") is not None or bool(self.settings.auth.get("secureSession"))
+    def _secure(self) -> tuple[str, ...]:
+        secure = self.settings.http.get("tls") is not None or self.settings.auth.get("secureSession")
+        return ("Secure",) if secure else ()
 
     # -- what they may -----------------------------------------------------------------------------------
 
@@ -331,7 +343,8 @@ class Zot:
             response = answer(200) if request.method == "OPTIONS" else await handler(request)
             if not response.prepared:
                 origin = str(self._started_with.http.get("allowOrigin", "")).strip()
-                response.headers.update(cors(methods, origin=origin, credentials=self.settings.basic))
+                credentials = self.settings.basic and bool(methods or request.method == "GET")
+                response.headers.update(cors(methods, origin=origin, credentials=credentials))
             return response
 
         return add
@@ -345,21 +358,22 @@ class Zot:
         allowed = [*(self.settings.auth.get("openid") or {}).get("callbackAllowOrigins", []), self.settings.origin]
         state, verifier = str(uuid.uuid4()), new_verifier() if provider.uses_pkce else ""
         location = provider.authorization_url(state, challenge(verifier) if verifier else "")
-        response = web.Response(status=302, text=f'<a href="{location}">Found</a>.\n\n', content_type="text/html")
-        response.headers["Location"] = location
+        response = _redirect(location)
         values = {"state": state, "callback": safe_return(request.query.get("callback_ui", ""), allowed)}
         self._open_session(response, "statecookie", "/zot/auth/callback", values)
         for cookie, value in (("state", state), ("pkce", verifier)):
             if value:
                 self._sessions[sealed := secrets.token_urlsafe(48)] = Session({"value": value})
-                response.set_cookie(cookie, sealed, path="/", max_age=STATE_SECONDS, httponly=True, secure=True)
+                set_cookie(response, cookie, sealed, "/", STATE_SECONDS, *HIDDEN, *SEALED)
         return response
 
     async def _callback(self, request: web.Request) -> web.Response:
         provider = self.providers[request.path.rpartition("/")[2]]
         state, sealed = request.query.get("state", ""), self._session(request, "state")
-        if sealed is None or sealed.values["value"] != state:
-            return _refused_login("failed to get state: the cookie is missing or another")
+        if sealed is None:
+            return _refused_login("failed to get state: http: named cookie not present")
+        if sealed.values["value"] != state:
+            return _refused_login("failed to get state: failed to compare")
         if problem := request.query.get("error"):
             return web.Response(status=500, text=f"{problem}: {request.query.get('error_description', '')}\n")
         verifier = self._session(request, "pkce")
@@ -379,7 +393,8 @@ class Zot:
         except OSError:
             return answer(500)
         target = begun.values["callback"]
-        response = answer(302, None, {"Location": target}) if target else answer(201)
+        response = _redirect(target) if target else answer(201)
+        set_cookie(response, "state", "", "/", 0, *HIDDEN, *SEALED)
         self._remember(response, {"user": name, "provider": provider.name})
         self.log("info", "user profile set successfully", identity=name)
         return response
@@ -387,7 +402,7 @@ class Zot:
     def _remember(self, response: web.StreamResponse, values: dict[str, str]) -> None:
         """Log a browser in."""
         self._open_session(response, "session", "/", values)
-        response.set_cookie("user", values["user"], path="/", max_age=SESSION_SECONDS, secure=self._secure_cookies)
+        set_cookie(response, "user", values["user"], "/", SESSION_SECONDS, *self._secure)
 
     async def _logout(self, request: web.Request) -> web.Response:
         session = self._session(request, "session")
@@ -395,7 +410,7 @@ class Zot:
         self._sessions.pop(request.cookies.get("session", ""), None)
         url = provider.end_session_url(self.settings.origin) if provider else ""
         response = answer(200, {"endSessionUrl": url} if url else {})
-        response.del_cookie("session", path="/")
+        set_cookie(response, "session", "", "/", 0)
         return response
 
     # -- API keys ----------------------------------------------------------------------------------------
@@ -447,7 +462,7 @@ class Zot:
 
     async def _extensions(self, request: web.Request) -> web.Response:
         if not self.settings.search:
-            return answer(200, {"extensions": None})
+            return answer(200, {"extensions": []})
         url = "https://github.com/project-zot/zot/blob//pkg/extensions/_zot.md"
         entry = {"name": "_zot", "url": url, "description": "zot registry extensions", "endpoints": [SEARCH, MGMT]}
         return answer(200, {"extensions": [entry]})
@@ -456,7 +471,7 @@ class Zot:
         problem = {"message": "no operation provided", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}
         if request.query.get("query") or request.can_read_body:
             problem = {"message": "the lab's zot answers no queries"}
-        return answer(422, {"errors": [problem], "data": None})
+        return answer(422, {"errors": [problem], "data": None}, {"X-Content-Type-Options": "nosniff"})
 
     async def _mgmt(self, request: web.Request) -> web.Response:
         """What the web pages need to know of the configuration, nothing else of it."""
@@ -485,6 +500,11 @@ class Zot:
 def _caller(request: web.Request) -> Identity:
     caller: Identity = request.get("caller", ANONYMOUS)
     return caller
+
+
+def _redirect(location: str) -> web.Response:
+    page = f'<a href="{html.escape(location)}">Found</a>.\n\n'
+    return web.Response(status=302, text=page, content_type="text/html", headers={"Location": location})
 
 
 def _refused_login(reason: str) -> web.Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import uuid
 from collections.abc import Callable
@@ -113,8 +114,11 @@ class Users:
 
 
 def stamp(moment: datetime) -> str:
-    """RFC 3339 as Go writes it: no fraction where there is none."""
-    return moment.isoformat().replace("+00:00", "Z")
+    """RFC 3339 as Go writes it: no zeros at the end of a fraction, Z for UTC."""
+    text = moment.isoformat()
+    if moment.microsecond:
+        text = re.sub(r"(\.\d*?)0+(?=[+-])", r"\1", text)
+    return text.replace("+00:00", "Z")
 
 
 def _digest(key: str) -> str:
