@@ -14,7 +14,7 @@ from typing import Any
 import requests
 
 from lab.first_key import make_key
-from lab.running import ROOT, Part, environment, free_port, standin, wait_until_answers
+from lab.running import ROOT, Part, free_port, standin, wait_until_answers
 
 WORLDS = ROOT / "lab" / "worlds"
 #: The programs that the questions are proven on: the stand-in, and the real zot where there is one.
@@ -42,7 +42,7 @@ class World:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.keys: dict[str, str] = {}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._running: Part | None = None
 
     def config(self, control: dict[str, Any] | None = None, apikey: bool = True, **http: Any) -> pathlib.Path:
         """Write a configuration; ``http`` is merged into its http.
@@ -86,21 +86,22 @@ class World:
 
     def start(self, *options: str, **changes: Any) -> None:
         """Run zot where it does not run, with options that only the stand-in has where any are given."""
-        if self._process:
+        if self._running:
             return
         path = self.config(**changes)
-        program = PROGRAMS[0] if options else self.program
-        with (self.folder / "zot.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [program, "serve", *options, str(path)], stdout=log, stderr=log, env=environment()
-            )
+        if options or self.program == PROGRAMS[0]:
+            self._running = standin("zot", "serve", *options, str(path))
+            return
+        log = self.folder / "zot.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen([self.program, "serve", str(path)], stdout=output, stderr=output)
+        self._running = Part("zot", self.url, process, log)
         wait_until_answers(f"{self.url}/v2/")
 
     def stop(self) -> None:
-        if self._process:
-            self._process.terminate()
-            self._process.wait(10)
-            self._process = None
+        if self._running:
+            self._running.stop()
+            self._running = None
 
     @contextlib.contextmanager
     def otherwise(self, *options: str, **changes: Any) -> Iterator[World]:
@@ -111,6 +112,12 @@ class World:
             yield self
         finally:
             self.stop()
+
+    @contextlib.contextmanager
+    def over_tls(self, authority: pathlib.Path, *options: str) -> Iterator[World]:
+        """Run the stand-in with TLS; the certificate of its authority is written to ``authority``."""
+        with self.otherwise("--tls", str(authority), *options):
+            yield self
 
     def key(self, user: str, label: str, days: float | None = 90) -> str:
         """One more key of the user's."""

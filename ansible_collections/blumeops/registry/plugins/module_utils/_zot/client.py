@@ -104,9 +104,16 @@ class Zot:
 
         Raises:
             Refused: 401, for any of the four reasons that zot does not tell apart.
-            ServerError: 500, which is also the answer to a caller without credentials where anonymous is let in.
+            ServerError: 500, which is also the answer to a caller without credentials where anonymous is let in, and
+                where the time of last use cannot be written.
         """
         answer = self._ask("GET", API_KEYS, caller)
+        if answer.status == 500:
+            raise ServerError(
+                f"{answer.where} answered 500: its storage may be read-only or full (the use of a key is written down), "
+                "or it sees no credentials; look into its log",
+                status=500,
+            )
         raw = self._json(answer, 200)
         listed = raw.get("apiKeys") if isinstance(raw, Mapping) else None
         if listed is None and isinstance(raw, Mapping) and "apiKeys" in raw:

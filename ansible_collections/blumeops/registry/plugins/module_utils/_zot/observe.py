@@ -208,7 +208,10 @@ class _Look:
         return Asked(200 if self.mgmt else 404)
 
     def _key(self, caller: Caller) -> Asked:
-        self.zot.keys(caller)
+        try:
+            self.zot.keys(caller)
+        except ServerError as error:
+            return Asked(error.status, problem=str(error), cause="storage" if error.status == 500 else "")
         return Asked(200)
 
     def _login(self) -> Asked:
