@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import socket
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -159,7 +160,7 @@ Rule = Callable[[web.Request, int], web.Response | None]
 
 
 @contextmanager
-def front(zot: Registry, rule: Rule) -> Iterator[Registry]:
+def front(zot: Registry, rule: Rule, tls: ssl.SSLContext | None = None) -> Iterator[Registry]:
     """A proxy in front of ``zot`` that answers itself where ``rule(request, how many before it)`` does."""
     seen = 0
 
@@ -181,8 +182,8 @@ def front(zot: Registry, rule: Rule) -> Iterator[Registry]:
 
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{path:.*}", handle)
-    with serving(app) as port:
-        yield replace(zot, url=f"http://127.0.0.1:{port}")
+    with serving(app, tls) as port:
+        yield replace(zot, url=f"{'https' if tls else 'http'}://127.0.0.1:{port}")
 
 
 #: Headers that are of one connection, or that the proxy's own library writes.
@@ -190,7 +191,7 @@ HOP = {"host", "content-length", "connection", "transfer-encoding"}
 
 
 @contextmanager
-def serving(app: web.Application) -> Iterator[int]:
+def serving(app: web.Application, tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """Serve an application on loopback, in a thread of its own; yields the port."""
     loop, started, ports = asyncio.new_event_loop(), threading.Event(), []
 
@@ -198,7 +199,7 @@ def serving(app: web.Application) -> Iterator[int]:
         asyncio.set_event_loop(loop)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         loop.run_until_complete(runner.setup())
-        loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0).start())
+        loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start())
         ports.append(runner.addresses[0][1])
         started.set()
         loop.run_forever()

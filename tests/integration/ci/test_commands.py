@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -13,7 +15,7 @@ from blumeops_ci.problem import Problem
 from blumeops_ci.tree import Commit, WorkTree, changed_containers, find_commit
 from click.testing import CliRunner
 
-from tests.integration.ci.conftest import commit, git
+from tests.integration.ci.conftest import ROOT, commit, git
 from tests.integration.ci.lab import program, serving
 
 
@@ -315,3 +317,29 @@ def test_answers_of_a_forge(release, status, body, said):
         done = release("ntfy", FORGE_URL=f"http://127.0.0.1:{port}")
     assert said in done.output
     assert done.exit_code == (0 if status < 300 else 1)
+
+
+# --- ci/run -------------------------------------------------------------------------------------------------------
+
+
+def run(checkout, **environment):
+    command = [str(checkout / "ci" / "run"), "container-version", "ntfy"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(checkout), "PYTHON": sys.executable, **environment}
+    return subprocess.run(command, env=environment, cwd=checkout, capture_output=True, text=True)
+
+
+def test_run_takes_the_installed_collection(checkout):
+    done = run(checkout, ANSIBLE_COLLECTIONS_PATH=f"/nowhere:{ROOT}")
+    assert (done.stdout, done.stderr) == ("2.14.0\n", "")
+
+
+def test_run_says_what_it_needs(checkout, tmp_path):
+    done = run(checkout)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the collection blumeops.registry is not installed here: run ansible-galaxy")
+    assert done.stderr.count("\n") == 1
+    # As if click were not installed.
+    (tmp_path / "click.py").write_text('raise ModuleNotFoundError("none", name="click")')
+    done = run(checkout, ANSIBLE_COLLECTIONS_PATH=str(ROOT), PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == "Error: the Python package click is not installed here: install click and requests\n"

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import signal
+import ssl
 import stat
 import subprocess
 import threading
@@ -16,7 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 from aiohttp import web
+from blumeops_ci.push import lay_out
 
 from tests.integration.ci.lab import Registry, docker_archive, free_port, front, oci_archive, registry
 
@@ -76,6 +79,15 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.strip()
 
 
+def skopeo_copy(zot: Registry, tmp_path: Path, image: Path, tag: str, *options: str) -> None:
+    """Push as zot-ci, by skopeo alone."""
+    auth = tmp_path / "auth.json"
+    token = base64.b64encode(f"zot-ci:{zot.keys['zot-ci']}".encode()).decode()
+    auth.write_text(json.dumps({"auths": {zot.host: {"auth": token}}}))
+    command = ["skopeo", "copy", "--quiet", "--format=oci", "--dest-tls-verify=false", f"--authfile={auth}", *options]
+    subprocess.run([*command, f"docker-archive:{image}", f"docker://{zot.host}/blumeops/ntfy:{tag}"], check=True)
+
+
 # --- run again --------------------------------------------------------------------------------------------------
 
 
@@ -111,14 +123,19 @@ def test_again_asks_and_writes_nothing(zot, push):
 
 def test_the_same_image_in_another_compression_is_the_same(zot, push, temp, tmp_path, tag):
     image = docker_archive(tmp_path / "one.tar", tag + "one")
-    copy = ["skopeo", "copy", "--quiet", "--format=oci", "--dest-compress-format=zstd", "--dest-tls-verify=false"]
-    creds = tmp_path / "auth.json"
-    token = base64.b64encode(f"zot-ci:{zot.keys['zot-ci']}".encode()).decode()
-    creds.write_text(json.dumps({"auths": {zot.host: {"auth": token}}}))
-    target = f"docker://{zot.host}/blumeops/ntfy:{tag}"
-    subprocess.run([*copy, f"--authfile={creds}", f"docker-archive:{image}", target], check=True)
+    skopeo_copy(zot, tmp_path, image, tag, "--dest-compress-format=zstd")
     digest = zot.digest("blumeops/ntfy", tag)
     assert push().stdout.splitlines()[-1].endswith(f"already holds this image, nothing was pushed: {digest}")
+
+
+def test_the_digest_is_fixed_before_the_push(zot, push, tmp_path, tag):
+    """Without that, skopeo takes the layers that the registry has in another compression (measured: 1.9.3)."""
+    image = docker_archive(tmp_path / "one.tar", tag + "one")
+    skopeo_copy(zot, tmp_path, image, tag.replace("v1", "v2"), "--dest-compress-format=zstd")
+    (tmp_path / "layout").mkdir()
+    expected = lay_out(f"docker-archive:{image}", tmp_path / "layout")
+    assert push().returncode == 0
+    assert zot.digest("blumeops/ntfy", tag) == expected.digest
 
 
 @pytest.mark.parametrize("source", ["docker-archive:image.tar", "docker-archive:image.tar.gz", "oci-archive:image.oci"])
@@ -252,6 +269,19 @@ def test_a_registry_that_cannot_store(tmp_path, temp, tag, disk, what):
     assert "500" in said
     assert "see the registry's log and free space" in said
     assert list(temp.iterdir()) == []
+
+
+def test_a_registry_whose_certificate_a_private_ca_signed(zot, push, tmp_path, tag):
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with front(zot, lambda request, number: None, tls) as proxy:
+        assert "its certificate is signed by nobody that is trusted here" in sentence(push(at=proxy))
+        assert zot.digest("blumeops/ntfy", tag) is None
+        assert "no-such.pem cannot be read" in sentence(push(at=proxy, REGISTRY_CA_PATH="no-such.pem"))
+        done = push(at=proxy, REGISTRY_CA_PATH=str(tmp_path / "ca.pem"))
+    assert done.returncode == 0, done.stderr
+    assert zot.digest("blumeops/ntfy", tag) in done.stdout
 
 
 def test_a_registry_that_is_not_there(zot, push):
