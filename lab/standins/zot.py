@@ -23,7 +23,7 @@ from lab.standins.zot_decode import BadConfig
 from lab.standins.zot_http import Log
 from lab.standins.zot_server import BUILD, SPEC, Zot
 from lab.standins.zot_storage import Trouble
-from lab.standins.zot_watch import Watch
+from lab.standins.zot_watch import watch
 
 #: What a Go program ends with after a panic.
 PANIC = 2
@@ -84,28 +84,29 @@ def verify(config: Path, as_version: tuple[int, ...] | None) -> None:
 def serve_(
     config: Path, as_version: tuple[int, ...] | None, disk: Trouble | None, strip_authorization: bool, options: Options
 ) -> None:
-    """Serve the configuration until a signal; a write to its inode reloads it."""
+    """Serve the configuration until a signal; a write to its inode reloads it.
+
+    Exits 1 on a configuration that it cannot use, 2 where the issuer does not answer, and 0 where the port is taken
+    or a certificate is missing: zot says that in its log only.
+    """
     try:
         settings = load(config, as_version)
         _check_servable(settings)
-        watch = Watch(config)
         log = Log(settings.log_level, settings.log_output)
         zot = Zot(settings, log, trouble=disk or "", behind_stripping_proxy=strip_authorization)
-        context = _tls(settings)
-    except BadConfig as error:
+    except (BadConfig, OSError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     except ValueError as error:  # the issuer
         Log()("error", "failed to initialize new relying party oidc", error=str(error))
         sys.exit(PANIC)
     app = zot.application()
-    app.cleanup_ctx.append(lambda app: _reloading(zot, config, watch))
+    app.cleanup_ctx.append(lambda app: _reloading(zot, config))
     own = replace(options, host=settings.http["address"], port=options.port or int(settings.http["port"] or 0))
     try:
-        serve(app, "zot", own, context=context)
-    except click.ClickException as error:
-        # Measured: where its port is taken zot says so in its log only, and exits 0.
-        log("error", "failed to start controller, exiting", error=error.message)
+        serve(app, "zot", own, context=_tls(settings))
+    except (click.ClickException, OSError) as error:
+        log("error", "failed to start controller, exiting", error=str(error))
 
 
 def _check_servable(settings: Settings) -> None:
@@ -128,31 +129,29 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.tls["cert"], settings.tls["key"])
-    except OSError as error:
-        raise BadConfig(f"failed to load initial certificate: {error.strerror or error}") from None
+    context.load_cert_chain(settings.tls["cert"], settings.tls["key"])
     return context
 
 
-async def _reloading(zot: Zot, config: Path, watch: Watch) -> AsyncIterator[None]:
+async def _reloading(zot: Zot, config: Path) -> AsyncIterator[None]:
     """While the application runs: reload on a write, and end on SIGHUP as on the other signals."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, os.kill, os.getpid(), signal.SIGTERM)
 
-    def reload() -> None:
-        zot.log("info", "config file changed, trying to reload config")
-        try:
-            zot.reload(load(config, zot.settings.version))
-        except BadConfig as error:
-            zot.log("error", "failed to reload config, retry writing it.", error=str(error))
-        else:
-            zot.log("info", "loaded new configuration settings")
+    async def follow(writes: AsyncIterator[None]) -> None:
+        async for _ in writes:
+            zot.log("info", "config file changed, trying to reload config")
+            try:
+                zot.reload(load(config, zot.settings.version))
+            except BadConfig as error:
+                zot.log("error", "failed to reload config, retry writing it.", error=str(error))
+            else:
+                zot.log("info", "loaded new configuration settings")
 
-    task = asyncio.create_task(watch.run(reload))
-    yield
-    task.cancel()
-    watch.close()
+    with watch(config) as writes:
+        task = asyncio.create_task(follow(writes))
+        yield
+        task.cancel()
 
 
 if __name__ == "__main__":

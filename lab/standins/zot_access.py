@@ -39,10 +39,10 @@ class Answer:
 
 
 class Access:
-    """A policy, ready to be asked about requests."""
+    """A policy, ready to be asked about requests; without one, it allows nothing."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.policy = parse_policy(document).policy
+    def __init__(self, document: Mapping[str, Any] | None) -> None:
+        self.policy = Policy() if document is None else parse_policy(document).policy
         self._unconditional = _keep_rules(self.policy, lambda rule: replace(rule, conditions=()))
 
     def is_admin(self, identity: Identity) -> bool:

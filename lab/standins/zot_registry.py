@@ -127,6 +127,11 @@ class Registry:
             return failure(404, "NAME_UNKNOWN", name=repo)
         except ManifestMissing:
             return failure(404, "MANIFEST_UNKNOWN", reference=reference)
+        if request.method == "GET":
+            try:
+                store.check_writable()  # zot counts downloads in its database, and fails where it cannot
+            except OSError:
+                return answer(500)
         self._count("downloads", repo)
         headers = {"Docker-Content-Digest": manifest.digest}
         return answer(200, manifest.content, headers, manifest.media_type)
@@ -281,7 +286,7 @@ class Registry:
             return failure(400, "BLOB_UPLOAD_INVALID", digest=digest, **{"Content-Length": "-1"})
         try:
             session = store.new_upload(repo)
-            await _pour(request, store.append(repo, session))
+            await _pour(request, store.append(repo, session, flushed=True))
             store.finish(repo, session, digest)
         except DigestWrong:
             return failure(400, "DIGEST_INVALID", digest=digest)
@@ -308,11 +313,13 @@ class Registry:
             if bounds is None or bounds[1] - bounds[0] + 1 != request.content_length:
                 return answer(416)
             start = bounds[0]
-        if refused := await self._append(request, store, repo, session, start):
-            return refused
+        added = await self._append(request, store, repo, session, start)
+        if isinstance(added, web.Response):
+            return added
         headers = {
             "Location": f"/v2/{repo}/blobs/uploads/{session}",
-            "Range": f"0-{store.upload_size(repo, session) - 1}",
+            # Measured: where no range is given, only the bytes of this request count.
+            "Range": f"0-{(start or 0) + added - 1}",
             "Blob-Upload-UUID": session,
         }
         return answer(202, None, headers)
@@ -325,15 +332,13 @@ class Registry:
         length, ranged = request.headers.get("Content-Length"), request.headers.get("Content-Range")
         if length is None and ranged is not None:
             return failure(400, "BLOB_UPLOAD_INVALID", digest=digest)
-        if ranged:
-            bounds = content_range(request)
-            if bounds is None:
-                return failure(416, "BLOB_UPLOAD_INVALID", session_id=session)
-            refused = await self._append(request, store, repo, session, bounds[0])
-        else:
-            refused = await self._append(request, store, repo, session, 0) if length not in (None, "0") else None
-        if refused:
-            return refused
+        bounds = content_range(request) if ranged else None
+        if ranged and bounds is None:
+            return failure(416, "BLOB_UPLOAD_INVALID", session_id=session)
+        if ranged or length not in (None, "0"):
+            added = await self._append(request, store, repo, session, bounds[0] if bounds else 0)
+            if isinstance(added, web.Response):
+                return added
         try:
             store.finish(repo, session, digest)
         except DigestWrong:
@@ -347,10 +352,10 @@ class Registry:
 
     async def _append(
         self, request: web.Request, store: Store, repo: str, session: str, start: int | None
-    ) -> web.Response | None:
-        """Add the body to the upload; the answer where that is refused."""
+    ) -> web.Response | int:
+        """Add the body to the upload: how many bytes it had, or the answer where that is refused."""
         try:
-            await _pour(request, store.append(repo, session, start))
+            return await _pour(request, store.append(repo, session, start))
         except UploadMissing:
             return failure(404, "BLOB_UPLOAD_UNKNOWN", session_id=session)
         except RangeWrong:
@@ -358,7 +363,6 @@ class Registry:
         except OSError:
             _cancel(store, repo, session)
             return answer(500)
-        return None
 
     async def cancel_upload(self, request: web.Request) -> web.Response:
         store, repo = self._store(request)
@@ -397,9 +401,12 @@ async def _body(request: web.Request, limit: int) -> bytes | None:
     return bytes(body)
 
 
-async def _pour(request: web.Request, write: Callable[[bytes], None]) -> None:
+async def _pour(request: web.Request, write: Callable[[bytes], None]) -> int:
+    total = 0
     async for chunk in request.content.iter_any():
         write(chunk)
+        total += len(chunk)
+    return total
 
 
 async def _stream(

@@ -76,7 +76,7 @@ class Zot:
         self.settings, self.log = settings, log
         self._started_with = settings
         self._stripped = behind_stripping_proxy
-        self._access = Access(settings.access) if settings.access is not None else None
+        self._access = Access(settings.access)
         stores = Stores(settings.storage, trouble)
         self._stores, self._htpasswd = stores, Htpasswd()
         self._users = Users(stores.main.root, stores.main.check_writable)
@@ -100,7 +100,7 @@ class Zot:
     def reload(self, new: Settings) -> None:
         """Take over what can change while it runs."""
         self.settings = self.settings.reloaded(new)
-        self._access = Access(self.settings.access) if self.settings.access is not None else None
+        self._access = Access(self.settings.access)
 
     def application(self) -> web.Application:
         router = Router(self._routes())
@@ -213,10 +213,11 @@ class Zot:
         """``handler`` for requests to a repository that the policy allows."""
 
         async def check(request: web.Request) -> web.StreamResponse:
-            # Without accessControl at the start there is no check, whatever a reload brings.
+            # Without accessControl at the start there is no check, whatever a reload brings; with it there is one,
+            # and a reload without it leaves nothing that could allow.
             if self._started_with.access is None or request.method == "OPTIONS":
                 return await handler(request)
-            allowed = (self._access or Access({})).answer(self._asked(request), _facts(request))
+            allowed = self._access.answer(self._asked(request), _facts(request))
             return await handler(request) if allowed.allowed else await self._denied(request, allowed.reason)
 
         return self._authenticated(check)
@@ -287,7 +288,7 @@ class Zot:
             return None
         if await asyncio.to_thread(self._htpasswd.accepts, self.settings.htpasswd, name, password):
             caller = Identity(name, (), "password")
-            own = effective_groups(self._access.policy, caller) if self._access else ()
+            own = effective_groups(self._access.policy, caller) if self.settings.access is not None else ()
             self._users.remember_groups(name, list(own))
             if from_ui(request):
                 request["session"] = name
@@ -332,7 +333,7 @@ class Zot:
     def _may_list(self, request: web.Request, repository: str, action: str = "read") -> bool:
         if self._started_with.access is None:
             return action != "detectManifestCollision"
-        return (self._access or Access({})).may_list(_caller(request), repository, action)
+        return self._access.may_list(_caller(request), repository, action)
 
     def _may_mount(self, request: web.Request, owners: list[str]) -> bool:
         """A blob may be linked by who may read a repository that has it; without a policy, by anybody."""

@@ -1,56 +1,58 @@
 """Notices a write to the configuration, as zot does: to the inode that was there at the start, no other.
 
 zot (fsnotify) watches that inode. A file put in its place by rename is another inode and is not noticed; a write
-to the old one through a second link is, and then the file is read by its path. Holding the inode open and looking
-at it again and again does the same on every system; a touch changes no content and is no write.
+to the old one through a second link is, and then the file is read by its path. Where one of the names of the inode
+is renamed, the watch ends for good. A touch or a change of mode is no write.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-INTERVAL = 0.05
+if sys.platform == "linux":
+    from asyncinotify import Inotify, Mask
+
+    @contextmanager
+    def watch(path: Path) -> Iterator[AsyncIterator[None]]:
+        """The writes to the inode that ``path`` names now, one item each."""
+        with Inotify() as inotify:
+            inotify.add_watch(path, Mask.MODIFY | Mask.MOVE_SELF | Mask.DELETE_SELF)
+
+            async def writes() -> AsyncIterator[None]:
+                async for event in inotify:
+                    if event.mask & (Mask.MOVE_SELF | Mask.DELETE_SELF):
+                        return
+                    if event.mask & Mask.MODIFY:
+                        yield
+
+            yield writes()
+
+else:
+    INTERVAL = 0.1
+
+    @contextmanager
+    def watch(path: Path) -> Iterator[AsyncIterator[None]]:
+        """The writes to the inode that ``path`` names now, seen by what it holds; a rename is not seen."""
+        file = os.open(path, os.O_RDONLY)
+
+        async def writes() -> AsyncIterator[None]:
+            seen = _content(file)
+            while True:
+                await asyncio.sleep(INTERVAL)
+                if (content := _content(file)) != seen:
+                    seen = content
+                    yield
+
+        try:
+            yield writes()
+        finally:
+            os.close(file)
 
 
-class Watch:
-    """Holds the inode that ``path`` names now."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDONLY)
-        self._seen, self._digest = self._stamp(), self._content()
-
-    def _stamp(self) -> tuple[int, int]:
-        status = os.fstat(self._file)
-        return status.st_size, status.st_mtime_ns
-
-    def _content(self) -> bytes:
-        content = b"".join(iter(lambda offset=[0]: self._read(offset), b""))  # type: ignore[misc]
-        return hashlib.sha256(content).digest()
-
-    def _read(self, offset: list[int]) -> bytes:
-        data = os.pread(self._file, 1 << 16, offset[0])
-        offset[0] += len(data)
-        return data
-
-    def written(self) -> bool:
-        """Whether the inode was written to since the last time that this was asked."""
-        if (stamp := self._stamp()) == self._seen:
-            return False
-        digest = self._content()
-        changed = digest != self._digest
-        self._seen, self._digest = stamp, digest
-        return changed
-
-    async def run(self, on_write: Callable[[], None]) -> None:
-        """Call ``on_write`` after each write, until cancelled."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            if self.written():
-                on_write()
-
-    def close(self) -> None:
-        os.close(self._file)
+def _content(file: int) -> bytes:
+    return os.pread(file, os.fstat(file).st_size, 0)
