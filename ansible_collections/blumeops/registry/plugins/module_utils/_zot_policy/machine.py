@@ -32,8 +32,9 @@ from typing import Final, NamedTuple
 MAX_RUNS: Final = 1024
 #: States kept before the automaton starts afresh: bounds the memory that a pattern made to be large can take.
 MAX_STATES: Final = 10_000
-#: Characters of pattern text read in one step. Only patterns that were made to be slow come near.
-MAX_WORK: Final = 2_000_000
+#: Work of one step, and of one search, in ways looked at (about a microsecond each). No real pattern comes near.
+MAX_STEP_WORK: Final = 50_000
+MAX_SEARCH_WORK: Final = 400_000
 
 #: Characters of one pattern that the automaton takes. A repository name has 255 at most.
 MAX_PATTERN: Final = 4096
@@ -184,12 +185,12 @@ def accepts(runs: Runs) -> bool | None:
     return False
 
 
-def step(runs: Runs, char: str, careful: bool = True) -> Runs:
-    """The state after one more character of the name. Raises TooCostly.
+def step(runs: Runs, char: str, careful: bool = True) -> tuple[Runs, int]:
+    """The state after one more character of the name, and the work that it took. Raises TooCostly.
 
     ``careful`` may be False where no brace has a malformed member: saves reading the rests.
     """
-    work = MAX_WORK
+    work = 0
     done: dict[Run, None] = {}
     # Each entry: the ways that have taken the character already, and those that have not, the next one last.
     todo: list[tuple[list[Way], list[Way]]] = [([], list(reversed(run))) for run in reversed(runs)]
@@ -197,8 +198,8 @@ def step(runs: Runs, char: str, careful: bool = True) -> Runs:
         taken, ahead = todo.pop()
         while ahead:
             kind, text, fresh = ahead.pop()
-            work -= len(text) + 1
-            if work < 0:
+            work += 1 + len(text) // 64
+            if work > MAX_STEP_WORK:
                 raise TooCostly
             first = text[:1]
             if kind == "|":
@@ -237,7 +238,7 @@ def step(runs: Runs, char: str, careful: bool = True) -> Runs:
                     raise TooCostly
                 for member in reversed(members):
                     # The later choices will read the pattern with this member in it.
-                    work -= sum(len(way.text) for way in ahead)
+                    work += len(taken) + len(ahead)
                     later = [_with_member(way, text, member) for way in ahead if way.kind != "x"]
                     before = [way for way in taken if way.kind != "x"]
                     todo.append((before, [*later, _position(member, True)]))
@@ -271,7 +272,7 @@ def step(runs: Runs, char: str, careful: bool = True) -> Runs:
             done[run] = None
             if run[0] in _FINAL:
                 break
-    return tuple(done)
+    return tuple(done), work
 
 
 def _position(text: str, fresh: bool = False) -> Way:
@@ -319,12 +320,12 @@ def _ends(pattern: str) -> bool | None:
     Only these rests count as nothing: ``*``, ``**``, ``/**``, ``**/``, ``/**/``, and a brace with a member that leaves
     one of them. ``***`` does not.
     """
-    work = MAX_WORK
+    work = 0
     left = [pattern]
     while left:
         rest = left.pop()
-        work -= len(rest) + 1
-        if work < 0:
+        work += 1 + len(rest) // 64
+        if work > MAX_STEP_WORK:
             raise TooCostly
         if rest in _NOTHING_LEFT:
             return True
@@ -339,34 +340,33 @@ def _ends(pattern: str) -> bool | None:
 
 
 class State:
-    """One state of an Automaton: where each character leads, as far as it was asked."""
+    """One state of an Automaton: where each character leads, as far as it was asked.
 
-    __slots__ = ("accepts", "after", "asked", "runs")
+    ``dead``: no name that goes on from here can match. ``full``: every one does, whatever follows.
+    """
+
+    __slots__ = ("accepts", "after", "asked", "dead", "full", "runs")
 
     def __init__(self, runs: Runs) -> None:
         self.runs = runs
+        self.dead = all(way.kind in "!x" for run in runs for way in run)
+        self.full = bool(runs) and runs[0][0] == _ANYTHING
         self.accepts: bool | None = None
         self.asked = False
         self.after: dict[str, State] = {}
 
-    @property
-    def dead(self) -> bool:
-        """Whether no name that goes on from here can match."""
-        return all(way.kind in "!x" for run in self.runs for way in run)
-
-    @property
-    def full(self) -> bool:
-        """Whether every name that goes on from here matches, whatever follows."""
-        return bool(self.runs) and self.runs[0][0] == _ANYTHING
-
 
 class Automaton:
-    """The names that one pattern matches. States are made when they are first reached, and shared."""
+    """The names that one pattern matches. States are made when they are first reached, and shared.
 
-    __slots__ = ("_careful", "_states", "initial", "pattern")
+    ``spent`` is all the work that making them took, in the measure of MAX_STEP_WORK.
+    """
+
+    __slots__ = ("_careful", "_states", "initial", "pattern", "spent")
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
+        self.spent = 0
         self._careful = "{" in pattern and ("[" in pattern or not is_valid(pattern))
         self._reset()
 
@@ -386,7 +386,9 @@ class Automaton:
         if following is None:
             if len(self._states) > MAX_STATES:
                 self._reset()
-            following = state.after[char] = self._state(step(state.runs, char, self._careful))
+            runs, work = step(state.runs, char, self._careful)
+            self.spent += work
+            following = state.after[char] = self._state(runs)
         return following
 
     def accepts(self, state: State) -> bool | None:
@@ -403,7 +405,10 @@ class Automaton:
         """
         if len(self.pattern) > MAX_PATTERN:
             raise TooCostly
+        most = self.spent + MAX_SEARCH_WORK
         state = self.initial
         for char in name:
             state = state.after.get(char) or self.after(state, char)
+            if self.spent > most:
+                raise TooCostly
         return self.accepts(state)
