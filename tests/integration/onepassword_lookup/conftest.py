@@ -149,20 +149,25 @@ def ask_op(world: World, monkeypatch: pytest.MonkeyPatch) -> Ask:
     return ask
 
 
-Play = Callable[..., subprocess.CompletedProcess[str]]
+Play = Callable[..., Any]
 
 
 @pytest.fixture
 def play(world: World) -> Play:
-    """``play(tasks, env={…}, hosts=N, arguments=[…])`` runs a play with these tasks in its own HOME."""
+    """``play(tasks, *arguments, env={…}, hosts=N, …)`` runs a play with these tasks in its own HOME.
+
+    It gives the completed process, or with ``start=True`` the one that was started.
+    """
 
     def run(
         tasks: str,
         *arguments: str,
         env: dict[str, str] | None = None,
         hosts: int = 0,
+        pattern: str = "all",
         variables: dict[str, Any] | None = None,
-    ) -> subprocess.CompletedProcess[str]:
+        start: bool = False,
+    ) -> Any:
         folder = world.folder / "play"
         home = folder / "home"
         home.mkdir(parents=True, exist_ok=True)
@@ -171,7 +176,9 @@ def play(world: World) -> Play:
         inventory = {"all": {"hosts": dict.fromkeys(names, how)}}
         (folder / "inventory.json").write_text(json.dumps(inventory))
         indented = textwrap.indent(textwrap.dedent(tasks).strip("\n"), "    ")
-        head = f"- hosts: all\n  gather_facts: false\n  vars: {json.dumps(variables or {})}\n  tasks:\n"
+        head = (
+            f"- hosts: {json.dumps(pattern)}\n  gather_facts: false\n  vars: {json.dumps(variables or {})}\n  tasks:\n"
+        )
         (folder / "play.yml").write_text(f"{head}{indented}\n")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("OP_", "ANSIBLE_"))}
         fixed = {
@@ -184,14 +191,10 @@ def play(world: World) -> Play:
             "NO_PROXY": "127.0.0.1",
         }
         command = [ROOT / ".venv/bin/ansible-playbook", "-i", "inventory.json", "play.yml", *arguments]
-        return subprocess.run(
-            command,
-            cwd=folder,
-            env=kept | fixed | (env or {}),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        environment = kept | fixed | (env or {})
+        if start:
+            nothing = subprocess.DEVNULL
+            return subprocess.Popen(command, cwd=folder, env=environment, stdin=nothing, stdout=nothing, stderr=nothing)
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
     return run

@@ -75,6 +75,24 @@ options:
       - Returned for an item, section, field or file that is not there. Nothing else gets it. A vault that is not
         granted, credentials that are refused and a server that does not answer always fail.
     type: str
+  cache:
+    description:
+      - V(none) asks 1Password in every call of the lookup.
+      - V(run) remembers what was fetched until C(ansible-playbook) ends, for all its hosts, tasks and forks. An item is
+        then fetched once a run, by one process of C(op) or one request, however many variables look up its fields. A
+        value that is changed in 1Password meanwhile is not seen by this run.
+      - What is remembered is in the memory of one process of the same user, and in no file. Codes of one-time passwords
+        and failures are never remembered. See the collection's guide to 1Password for what this protects from.
+    type: str
+    choices: [none, run]
+    default: none
+    env:
+      - name: BLUMEOPS_ONEPASSWORD_CACHE
+    ini:
+      - section: onepassword_lookup
+        key: cache
+    vars:
+      - name: onepassword_cache
   show_names:
     description:
       - Whether messages may list the labels of fields and sections, which tell how to mend a reference.
@@ -86,7 +104,7 @@ notes:
   - A value that was looked up is shown wherever Ansible shows variables. Use C(no_log) on the task. On ansible-core
     2.22 and later values are registered as secrets as well, so that Ansible replaces them in what it shows.
   - Ansible evaluates a lookup in a variable again at every use of the variable, on every host. Look up once and keep
-    the result in C(set_fact) with C(run_once), as in the examples.
+    the result in C(set_fact) with C(run_once), as in the examples, or use O(cache=run).
   - C(errors=ignore) and C(errors=warn), which Ansible gives every lookup, act on the call as a whole.
 """
 
@@ -105,6 +123,15 @@ EXAMPLES = r"""
 - name: One field of a section
   ansible.builtin.set_fact:
     api_key: "{{ lookup('blumeops.registry.onepassword', 'op://blumeops/Forge API/prod/api-key') }}"
+  no_log: true
+
+- name: A lookup in a variable, fetched once a run although each host uses it many times
+  ansible.builtin.template:
+    src: app.conf.j2
+    dest: /etc/app.conf
+    mode: "0600"
+  vars:
+    app_token: "{{ lookup('blumeops.registry.onepassword', 'op://blumeops/App/token', cache='run') }}"
   no_log: true
 
 - name: Names that a reference cannot hold
@@ -139,7 +166,8 @@ from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput, RegistryError
 from ansible_collections.blumeops.registry.plugins.module_utils._onepassword.reference import Reference, build, parse
-from ansible_collections.blumeops.registry.plugins.plugin_utils.onepassword import Settings, read
+from ansible_collections.blumeops.registry.plugins.plugin_utils.onepassword import Settings, credentials, read
+from ansible_collections.blumeops.registry.plugins.plugin_utils.run_cache import RunMemory
 
 
 class LookupModule(LookupBase):
@@ -152,7 +180,9 @@ class LookupModule(LookupBase):
         resolved = {name: self._templar.template(value) for name, value in given.items()} if self._templar else given
         self.set_options(var_options=resolved, direct=kwargs)
         try:
-            return read(self._references(terms), self._settings())
+            references, settings = self._references(terms), self._settings()
+            memory = RunMemory(credentials(settings)) if references and self.get_option("cache") == "run" else None
+            return read(references, settings, memory)
         except RegistryError as error:
             raise AnsibleLookupError(f"onepassword: {error}") from None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
@@ -138,7 +139,7 @@ class ConnectSource:
             Missing: No such item.
             RegistryError: As the client and the rules of matching raise it.
         """
-        asked = ("item", reference.vault, reference.item)
+        asked = ("asked", reference.vault, reference.item)
         return cast(Json, self._memory.fetch(asked, lambda: self._locate(reference)))
 
     def _locate(self, reference: Reference) -> Json:
@@ -238,6 +239,16 @@ def read(references: Sequence[Reference], settings: Settings, memory: Memory | N
     values = [known[reference] for reference in references]
     register_secrets([value for value in values if value])
     return values
+
+
+def credentials(settings: Settings) -> list[object]:
+    """Everything that decides who is asked and as whom: what was fetched by others is not for this lookup."""
+    if settings.chosen() == "connect":
+        return ["connect", settings.connect_host, (settings.connect_token or "").strip()]
+    environment = _op(settings).environment()
+    own = {name: value for name, value in environment.items() if name.startswith("OP_")}
+    own |= {name: environment.get(name, "") for name in ("HOME", "XDG_CONFIG_HOME")}
+    return ["op", shutil.which(settings.op_path) or settings.op_path, own]
 
 
 def _op(settings: Settings) -> Op:
