@@ -88,6 +88,16 @@ class Request(NamedTuple):
     query_tags: tuple[str, ...] = ()
 
 
+Ways = tuple[tuple[Condition, ...], ...]
+
+
+class Choice(NamedTuple):
+    """What one of several blocks of equal length says, if it is the one that zot takes."""
+
+    outcome: Outcome
+    ways: Ways
+
+
 class Check(NamedTuple):
     """One action that a request needs, and what the policy says to it.
 
@@ -95,6 +105,7 @@ class Check(NamedTuple):
     chosen between at random. ``rule`` is the place of what granted it (``repositories['**'].policies[0]``,
     ``repositories['**'].defaultPolicy``, ``adminPolicy``), empty where nothing did. ``ways`` are the rules that grant
     under conditions, where the outcome is ``conditional``: all conditions of one of them must hold.
+    ``choices`` has what each of ``blocks`` says, where there are several.
     """
 
     action: str
@@ -102,7 +113,8 @@ class Check(NamedTuple):
     outcome: Outcome
     blocks: tuple[str, ...]
     rule: str = ""
-    ways: tuple[tuple[Condition, ...], ...] = ()
+    ways: Ways = ()
+    choices: tuple[Choice, ...] = ()
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -344,18 +356,20 @@ def _check(
     if len(blocks) == 1:
         outcome, place, ways = _answer(index, blocks[0], name, groups, action)
         return Check(action, reference, outcome, blocks[0].patterns, place, ways)
-    outcome, place, ways = _answer(index, blocks[0] if blocks else None, name, groups, action)
-    for block in blocks[1:]:
-        other = _answer(index, block, name, groups, action)
-        if other[0] != outcome or other[2] != ways:
-            outcome, place, ways = "random", "", ()
-            break
-    return Check(action, reference, outcome, tuple(block.pattern for block in blocks), place, ways)
+    if not blocks:
+        outcome, place, ways = _answer(index, None, name, groups, action)
+        return Check(action, reference, outcome, (), place, ways)
+    answers = [_answer(index, block, name, groups, action) for block in blocks]
+    outcome, place, ways = answers[0]
+    choices = tuple(Choice(outcome, ways) for outcome, _, ways in answers)
+    if any(choice != choices[0] for choice in choices):
+        outcome, place, ways = "random", "", ()
+    return Check(action, reference, outcome, tuple(block.pattern for block in blocks), place, ways, choices)
 
 
 def _answer(
     index: Index, block: _CompiledBlock | None, name: str, groups: tuple[str, ...], action: str
-) -> tuple[Outcome, str, tuple[tuple[Condition, ...], ...]]:
+) -> tuple[Outcome, str, Ways]:
     """What one block and then ``adminPolicy`` say: the outcome, what granted, the conditional rules."""
     conditional: tuple[_Grant, ...] = ()
     if block is not None:
