@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 import time
 
+from lab.images import docker_archive
 from lab.running import ROOT, terminable
 from lab.up import Lab, lab
 
@@ -50,14 +52,14 @@ class Demo:
         self.step += 1
         print(f"\n\033[1m{self.step}. {text}\033[0m" if sys.stdout.isatty() else f"\n{self.step}. {text}", flush=True)
 
-    def run(self, *command: str, status: int = 0, shown: list[str] | None = None, **env: str) -> str:
+    def run(self, *command: str, status: int = 0, shown: list[str] | None = None, key: str = "") -> str:
         """Run a command and show it with its output; Failed where it ends with another status."""
         print(f"$ {shlex.join(shown or list(command))}", flush=True)
         account = {
             "ANSIBLE_STDOUT_CALLBACK": "account",
             "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "lab" / "plugins" / "callback"),
         }
-        done = self.lab.run(*command, env={**account, **env})
+        done = self.lab.run(*command, env={**account, **({"ZOT_CI_API_KEY": key} if key else {})})
         output = done.stdout + done.stderr
         print("".join(f"  {line}\n" for line in output.splitlines() if line.strip()), end="", flush=True)
         if done.returncode != status:
@@ -99,6 +101,28 @@ class Demo:
         self.say("Roll it out: the running zot takes it without a restart")
         self.run(*PLAYBOOK, "--tags", "zot", *extra, shown=[*PLAYBOOK, "--tags", "zot", *shown])
         self.must(self.pid() == pid, "that zot was not restarted")
+
+        self.push()
+
+        self.say("Prove it on the live registry: who may do what, the login, the metrics, the key of CI")
+        self.run("ansible-playbook", "playbooks/verify.yml", *extra, shown=["ansible-playbook", "playbooks/verify.yml"])
+
+    def push(self) -> None:
+        """What CI does with its key: a new tag, the same again, and another image under it."""
+        self.say("CI pushes by skopeo: a new tag, the same again, and another image under that tag")
+        if not shutil.which("skopeo"):
+            print("  left out: skopeo is not installed here (Debian: apt-get install skopeo)")
+            return
+        tag = "v2.14.0-0123abc-nix"
+        images = [str(docker_archive(self.lab.folder / f"{word}.tar", word)) for word in ("one", "other")]
+        key = self.lab.secret("Forgejo Secrets", "zot-ci-api")
+        push = ["ci/run", "image-push", "--registry", self.lab.addresses["zot"], "ntfy", tag]
+        first = self.run(*push, f"docker-archive:{images[0]}", key=key)
+        self.must("pushed" in first, "that CI may add a tag")
+        again = self.run(*push, f"docker-archive:{images[0]}", key=key)
+        self.must("nothing was pushed" in again, "that pushing the same image again is success")
+        refused = self.run(*push, f"docker-archive:{images[1]}", status=1, key=key)
+        self.must("immutable" in refused, "that a tag cannot be overwritten")
 
 
 def main() -> int:

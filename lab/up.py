@@ -54,6 +54,15 @@ class Lab:
             "NO_PROXY": "127.0.0.1,localhost",
         }
 
+    def secret(self, item: str, label: str) -> str:
+        """A value of the lab's 1Password, by the item's title and the field's label."""
+        for vault in json.loads((self.folder / "vaults.json").read_text())["vaults"]:
+            for one in vault["items"]:
+                for kept in one["fields"]:
+                    if (one["title"], kept.get("label")) == (item, label):
+                        return str(kept["value"])
+        raise KeyError(f"{item}/{label}")
+
     def run(self, *command: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
         """Run a command of the project with the lab's environment; its output is captured as text."""
         options: dict[str, object] = {"capture_output": True, "text": True, "cwd": ROOT, **kwargs}

@@ -10,7 +10,7 @@ from blumeops_ci.problem import Problem
 from blumeops_ci.publish import publish
 from blumeops_ci.registry import Target
 
-from tests.integration.ci.lab import oci_archive
+from lab.images import oci_archive
 
 TARGET = Target("https://registry.ops.eblu.me", "blumeops", "transmission", "v4.0.6-r0-0123abc")
 SHA = "0123abc4567890123456789012345678901234ef"

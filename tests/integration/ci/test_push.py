@@ -21,7 +21,8 @@ import trustme
 from aiohttp import web
 from blumeops_ci.push import lay_out
 
-from tests.integration.ci.lab import Registry, docker_archive, free_port, front, oci_archive, registry
+from lab.images import docker_archive, oci_archive
+from tests.integration.ci.lab import Registry, free_port, front, registry
 
 ROOT = Path(__file__).parents[3]
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.images import docker_archive, oci_archive
 from tests.integration.ci.conftest import commit, git
-from tests.integration.ci.lab import Registry, docker_archive, oci_archive
+from tests.integration.ci.lab import Registry
 from tests.integration.ci.workflow import WORKFLOWS, evaluate, load, run_job, value_of
 
 ROOT = Path(__file__).parents[3]
