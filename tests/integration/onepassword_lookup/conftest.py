@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -77,6 +78,13 @@ class World:
 @pytest.fixture
 def world(tmp_path: pathlib.Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture
+def temporary() -> Iterator[pathlib.Path]:
+    """A folder for temporary files whose path is short enough for a socket, which those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="lab-", dir="/tmp") as folder:
+        yield pathlib.Path(folder)
 
 
 Ask = Callable[..., list[str]]
