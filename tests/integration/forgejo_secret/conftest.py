@@ -16,7 +16,11 @@ from tests.run_module import Outcome, run_module
 
 WORLD: dict[str, Any] = {
     "users": {"eblume": {"admin": True}, "carol": {}, "barred": {"prohibited": True}, "owen": {}},
-    "orgs": {"acme": {"owners": ["eblume"], "members": ["carol"]}},
+    "orgs": {
+        "acme": {"owners": ["eblume"], "members": ["carol"]},
+        "owens": {"owners": ["owen"]},
+        "owens2": {"owners": ["owen"]},
+    },
     "repos": {
         "eblume/blumeops": {"admin": ["carol"]},
         "eblume/cv": {"private": True},

@@ -22,7 +22,7 @@ from ansible_collections.blumeops.registry.plugins.module_utils._errors import I
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.scope import Scope
 
 FORMAT = 1
-#: A variable is handed to jobs, and MySQL's TEXT ends at 65,535 bytes; about 300 entries.
+#: A variable is handed to jobs, and MySQL's TEXT ends at 65,535 bytes; about 450 entries.
 LARGEST = 60_000
 SHORTEST_KEY = 16
 

@@ -236,6 +236,13 @@ def pending(ledger: Ledger, plan: Plan, key: Key, now: int) -> Ledger:
     return Ledger(entries)
 
 
+def largest(ledger: Ledger, plan: Plan, seen: Seen, key: Key, now: int) -> Ledger:
+    """The ledger as it will be where every write of the plan goes well, for its size."""
+    created = dict(seen.created or {})
+    after = created | {item.name: "0000-00-00T00:00:00Z" for item in plan.writes}
+    return settled(ledger, plan, {item.name: "created" for item in plan.writes}, created, after, key, now)
+
+
 def settled(
     before: Ledger,
     plan: Plan,

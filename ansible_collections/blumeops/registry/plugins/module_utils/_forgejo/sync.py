@@ -188,7 +188,7 @@ class Sync:
         plan = plans.make(work.declaration, work.look.seen, self._policy, key, now)
         if key and work.scope.has_list and plan.writes:
             # Refuses here, before anything is written, what could not be stored.
-            ledgers.dump(plans.pending(work.look.ledger, plan, key, now), work.scope, key)
+            ledgers.dump(plans.largest(work.look.ledger, plan, work.look.seen, key, now), work.scope, key)
         return plan
 
     # -- writing --------------------------------------------------------------------------------------------------

@@ -1,0 +1,183 @@
+"""A Forgejo behind the lab's own kill switch, in a thread: the stand-in, or a real one that requests are passed on to.
+
+A test can set the request that kills, start over, and look at what is stored without starting another process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pathlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import aiohttp
+import requests
+from aiohttp import web
+
+from ansible_collections.blumeops.registry.plugins.module_utils._forgejo import plan as plans
+from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.client import Client
+from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.ledger import Key, Ledger, load
+from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.ledger_store import VariableStore
+from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.plan import Policy
+from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.scope import LEDGER_VARIABLE, Scope, scope_of
+from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.sync import Ledgers, Settings, Sync, Work
+from ansible_collections.blumeops.registry.plugins.module_utils._transport import Transport
+from lab.standins.common import Disturbance, Kill, Options
+from lab.standins.forgejo_api import Forgejo
+from lab.standins.forgejo_store import Store
+from lab.standins.forgejo_world import World
+from tests.replay.forgejo import RECORDINGS, read_tokens
+
+LEDGER_KEY = "the-operators-own-ledger-key"
+KEY = Key(LEDGER_KEY)
+PLACES = {"repos/eblume/cv": {"repository": "eblume/cv"}, "orgs/acme": {"organization": "acme"}}
+
+
+def scope_in(place: str) -> Scope:
+    """The scope of a place as the API's path names it."""
+    return scope_of(PLACES[place].get("repository"), PLACES[place].get("organization"))
+
+
+class Watched:
+    """The server, its kill switch, and the values that it has taken."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.real = os.environ.get("FORGEJO_URL", "").rstrip("/")
+        self.token = read_tokens(os.environ.get("FORGEJO_TOKENS")).get("T_ALL", "T_ALL")
+        self.store = Store(tick=60)
+        self.seen: dict[tuple[str, str], str] = {}
+        self.group = folder / "group"
+        self._switch = Disturbance(Options(kill_group=str(self.group)))
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._port = 0
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10)
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        world = World.load(RECORDINGS / "world.json")
+        app = self._forwarder() if self.real else Forgejo(world, self.store).application()
+        app.middlewares.insert(0, self._observe)
+        app.middlewares.insert(0, self._switch.middleware)
+        runner = web.AppRunner(app, access_log=None)
+
+        async def begin() -> None:
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            self._port = runner.addresses[0][1]
+            self._ready.set()
+
+        self._loop.run_until_complete(begin())
+        self._loop.run_forever()
+        self._loop.run_until_complete(runner.cleanup())
+
+    def _forwarder(self) -> web.Application:
+        async def forward(request: web.Request) -> web.Response:
+            async with aiohttp.ClientSession(auto_decompress=False) as session:
+                kept = {k: v for k, v in request.headers.items() if k.lower() not in {"host", "content-length"}}
+                url = f"{self.real}{request.rel_url.raw_path_qs}"
+                body = await request.read()
+                answer = session.request(request.method, url, headers=kept, data=body, allow_redirects=False)
+                async with answer as got:
+                    names = ("Content-Type", "X-Total-Count", "Location")
+                    headers = {name: got.headers[name] for name in names if name in got.headers}
+                    return web.Response(status=got.status, body=await got.read(), headers=headers)
+
+        app = web.Application(client_max_size=2**26)
+        app.router.add_route("*", "/{path:.*}", forward)
+        return app
+
+    @web.middleware
+    async def _observe(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
+        response: web.StreamResponse = await handler(request)
+        place, _, name = request.path.removeprefix("/api/v1/").partition("/actions/secrets/")
+        if name and request.method == "PUT" and response.status in {201, 204}:
+            self.seen[place, name] = json.loads(await request.read())["data"]
+        elif name and request.method == "DELETE" and response.status == 204:
+            self.seen.pop((place, name), None)
+        return response
+
+    # -- switches and looks ---------------------------------------------------------------------------------------
+
+    def kill_at(self, number: int, *, after: bool) -> None:
+        """Kill the group in the file at this request, counted from now."""
+        self._switch.requests = 0
+        self._switch.options.kill = Kill(number, after)
+
+    def kill_no_more(self) -> None:
+        self._switch.options.kill = None
+
+    @property
+    def asked(self) -> int:
+        """Requests since ``kill_at``."""
+        return self._switch.requests
+
+    def ask(self, method: str, path: str, **body: Any) -> requests.Response:
+        headers = {"Authorization": f"token {self.token}"}
+        url = f"{self.url}/api/v1/{path}"
+        return self._session.request(method, url, headers=headers, timeout=10, json=body or None)
+
+    def created(self, place: str) -> dict[str, str]:
+        """Names and times of creation of the secrets that are there."""
+        return {item["name"]: item["created_at"] for item in self.ask("GET", f"{place}/actions/secrets").json()}
+
+    def variables(self, place: str) -> dict[str, str]:
+        return {item["name"]: item["data"] for item in self.ask("GET", f"{place}/actions/variables").json()}
+
+    def values(self, place: str) -> dict[str, str]:
+        """What is stored: looked up in the stand-in; on a real server, the last value that it confirmed."""
+        if not self.real:
+            return {name: secret.value for name, secret in self.store.place(place).secrets.items()}
+        return {name: value for (where, name), value in self.seen.items() if where == place}
+
+    def ledger(self, place: str) -> Ledger:
+        text = self.variables(place).get(LEDGER_VARIABLE)
+        return load(text, scope_in(place), KEY) if text else Ledger()
+
+    def empty(self) -> None:
+        """Delete every secret and variable of the places that are used."""
+        self.kill_no_more()
+        for place in PLACES:
+            for kind in ("secrets", "variables"):
+                for item in self.ask("GET", f"{place}/actions/{kind}").json():
+                    self.ask("DELETE", f"{place}/actions/{kind}/{item['name']}")
+
+    # -- runs -----------------------------------------------------------------------------------------------------
+
+    def arguments(self, scopes: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        """Arguments of the module."""
+        given = {"forgejo_url": self.url, "forgejo_token": self.token, "ledger_key": LEDGER_KEY, "retries": 0}
+        return {**given, "scopes": list(scopes), **more}
+
+    def sync(
+        self,
+        scopes: Sequence[dict[str, Any]],
+        *,
+        clock: Callable[[], float],
+        policy: Policy | None = None,
+        write: bool = True,
+        run: str = "FEED",
+    ) -> list[Work]:
+        """A run in this process, at another time."""
+        declared = [
+            plans.declare(scope_of(scope.get("repository"), scope.get("organization")), scope["secrets"])
+            for scope in scopes
+        ]
+        with Transport(self.url, name="Forgejo", auth=f"token {self.token}", pool_size=4, retries=0) as transport:
+            client = Client(transport)
+            settings = Settings(4, run, "a test", 300)
+            kept = Ledgers(KEY, VariableStore(client))
+            return Sync(client, kept, policy or Policy(), settings, clock).run(declared, write=write)
