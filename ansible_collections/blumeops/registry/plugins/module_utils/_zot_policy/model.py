@@ -231,7 +231,6 @@ class _Reader:
     def _named(self, source: Mapping[Any, Any], place: str, what: str) -> dict[str, object]:
         """The entries under names that the user chose: patterns, groups."""
         found: dict[str, object] = {}
-        lowered: set[str] = set()
         for key, value in source.items():
             where = f"{place}[{key!r}]"
             if not isinstance(key, str):
@@ -257,10 +256,8 @@ class _Reader:
                     )
                 )
             # Of two that differ in case, the one that is in lower case already is overwritten.
-            if name not in found or name != key or name in lowered:
+            if name not in found or name != key:
                 found[name] = value
-            if name != key:
-                lowered.add(name)
         return found
 
     def _mapping(self, value: object, place: str, known: tuple[str, ...]) -> Mapping[str, object]:
