@@ -80,8 +80,8 @@ def _lint(config: object, facts: Facts) -> Iterator[Finding]:
     if parsed is not None and policy is not None:
         yield from _read_otherwise(parsed)
         people = People.of([policy], facts.groups)
-        writers = _subjects(facts.immutable_writers, people)
-        break_glass = _subjects(facts.break_glass or (), people)
+        writers = _subjects("immutable_writers", facts.immutable_writers, people)
+        break_glass = _subjects("break_glass", facts.break_glass or (), people)
         deeper = replace(facts, repositories=(*facts.repositories, *_mirrored(config)))
         yield from lint_access(policy, logins, facts, writers)
         yield from lint_blocks(raw, policy, logins, deeper, break_glass)
@@ -89,8 +89,11 @@ def _lint(config: object, facts: Facts) -> Iterator[Finding]:
     yield from lint_logins(config, policy, logins)
 
 
-def _subjects(names: tuple[str, ...], people: People) -> tuple[Subject, ...]:
-    return tuple(people.subject(name) for name in names)
+def _subjects(option: str, names: tuple[str, ...], people: People) -> tuple[Subject, ...]:
+    try:
+        return tuple(people.subject(name) for name in names)
+    except InvalidInput as error:
+        raise InvalidInput(f"{option}: {error}") from None
 
 
 def _keys(config: Mapping[Any, Any]) -> Iterator[Finding]:
@@ -109,7 +112,7 @@ def _keys(config: Mapping[Any, Any]) -> Iterator[Finding]:
         path: Path = (*problem.path, problem.key)
         near = f"Did you mean {problem.near}?" if problem.near else "Take it out, or correct it."
         if problem.key == "inherit" and "repositories" in [str(part).lower() for part in problem.path]:
-            near = "inherit belongs to the policy of role zot, which writes it out before zot sees it."
+            near = "inherit is true or false, and is written out before zot sees it (zot_policy_check)."
         if [str(part).lower() for part in problem.path] == ["extensions"]:
             yield Finding(
                 "ZP002", "warning", place(path), f"zot has no extension {shown(problem.key)!r}: it does nothing.", near

@@ -31,11 +31,10 @@ State = Literal["allow", "deny", "random", "conditional", "gained", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of the comparison: what somebody gains or loses, with a name that shows it."""
+    """One line of the comparison. ``sign``: ``+`` is gained, ``-`` is lost, ``?`` is answered otherwise."""
 
-    gain: bool
+    sign: str
     sentence: str
-    where: str
 
 
 @dataclass(frozen=True, slots=True)

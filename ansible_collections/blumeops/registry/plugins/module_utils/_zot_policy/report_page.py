@@ -63,7 +63,8 @@ i.lost{color:var(--red);border-color:var(--red);text-decoration:line-through}
 .changes li{display:grid;grid-template-columns:1.6rem 1fr;gap:.6rem;padding:.6rem 1.15rem}
 .changes li+li{border-top:1px solid var(--line)}
 .mark{font-weight:700;text-align:center;border-radius:6px;height:1.6rem;line-height:1.55rem}
-.mark.plus{background:var(--green-bg);color:var(--green)}.mark.minus{background:var(--red-bg);color:var(--red)}
+.mark.plus{background:var(--green-bg);color:var(--green)}.mark.other{background:var(--amber-bg);color:var(--amber)}
+.mark.minus{background:var(--red-bg);color:var(--red)}
 .small{color:var(--soft);font-size:.88rem;overflow-wrap:anywhere}
 .finding{padding:.95rem 1.15rem;margin:0 0 .7rem;border-left:4px solid var(--line)}
 .finding.error{border-left-color:var(--red)}.finding.warning{border-left-color:var(--amber)}
@@ -139,9 +140,8 @@ PAGE: Final = """<!doctype html>
 that shows it.</p>
 <ul class="card changes">
 {% for change in changes %}
-<li><span class="mark {{ 'plus' if change.gain else 'minus' }}" aria-hidden="true">
-{{- '+' if change.gain else '−' }}</span>
-<div><span class="say">{{ change.sentence }}</span>{% if change.where %}<div class="small">{{ change.where }}</div>{% endif %}</div></li>
+<li><span class="mark {{ {'+': 'plus', '-': 'minus'}.get(change.sign, 'other') }}" aria-hidden="true">
+{{- '−' if change.sign == '-' else change.sign }}</span><span class="say">{{ change.sentence }}</span></li>
 {% endfor %}
 </ul>
 {% if more_changes %}<p class="lead">And {{ more_changes }} more.</p>{% endif %}
