@@ -212,8 +212,8 @@ def compare(
             if check.outcome != "deny":
                 public.append(Grant(everybody.anonymous, action, region.witness, check.outcome, check.blocks))
     changes += _changes_of_metrics(before, after, everybody)
-    order = {caller: at for at, caller in enumerate(everybody.all())}
-    changes.sort(key=lambda change: (order.get(change.caller, len(order)), change.caller.label))
+    last = len(everybody.place)
+    changes.sort(key=lambda change: (everybody.place.get(change.caller, last), change.caller.label))
     return Comparison(tuple(changes), tuple(public), everybody.all())
 
 
@@ -279,6 +279,9 @@ class _Everybody:
                 for name in effective_groups(policy, caller.identity):
                     self.in_group.setdefault(name, {})[caller] = None
 
+        #: Where each comes in what is told: the same, whatever the order of rules.
+        self.place = {caller: at for at, caller in enumerate(self.all())}
+
     def all(self) -> tuple[Caller, ...]:
         """Every caller, in the order in which they are told of."""
         return (
@@ -301,7 +304,7 @@ class _Everybody:
                     found[self.users[name]] = None
                     if name in self.by_password:
                         found[self.by_password[name]] = None
-        return tuple(found)
+        return tuple(sorted(found, key=self.place.__getitem__))
 
 
 def _changes_in(region: Region, sides: tuple[_Side, ...], everybody: _Everybody) -> Iterable[Change]:

@@ -37,16 +37,18 @@ def flatten(policy: Policy) -> Policy:
 
 
 def _flat_block(block: Block, root: Block) -> Block:
+    if block.pattern == ROOT:
+        return dataclasses.replace(block, inherit=False)
     return Block(
         pattern=block.pattern,
-        rules=_once(block.rules + root.rules),
-        default_actions=_once(block.default_actions + root.default_actions),
-        anonymous_actions=_once(block.anonymous_actions + root.anonymous_actions),
+        rules=_with(block.rules, root.rules),
+        default_actions=_with(block.default_actions, root.default_actions),
+        anonymous_actions=_with(block.anonymous_actions, root.anonymous_actions),
     )
 
 
-def _once(values: tuple[_T, ...]) -> tuple[_T, ...]:
-    return tuple(dict.fromkeys(values))
+def _with(own: tuple[_T, ...], inherited: tuple[_T, ...]) -> tuple[_T, ...]:
+    return tuple(dict.fromkeys(own + inherited)) if inherited else own
 
 
 def flatten_mapping(access_control: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ pairwise with greenery or automata-lib takes minutes, as each builds whole machi
 
 from __future__ import annotations
 
+import itertools
 import re
 import string
 from collections import deque
@@ -42,7 +43,7 @@ from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.matc
 #: States of the walk. Only patterns that were made to be slow, or very many globs that overlap freely, come near.
 MAX_WALK: Final = 100_000
 #: Steps of single automata in the walk, about half a microsecond each; one that makes a new state costs many.
-MAX_WORK: Final = 30_000_000
+MAX_WORK: Final = 12_000_000
 NEW_STATE: Final = 20
 
 Winners = tuple[str, ...]
@@ -122,10 +123,8 @@ def _shorter(name: str, other: str) -> bool:
 
 
 def _fresh_parts() -> Iterable[str]:
-    number = 0
-    while True:
-        number += 1
-        yield "x" if number == 1 else f"x{number}"
+    yield from _PREFERRED_WORD
+    yield from (f"x{number}" for number in itertools.count())
 
 
 _WORD: Final = string.ascii_lowercase + string.digits
@@ -138,7 +137,8 @@ _GRAMMAR: Final[dict[str, dict[str, str]]] = {
     "dashes": dict.fromkeys(_WORD, "word") | {"-": "dashes"},
 }
 #: In the order in which a character is chosen where several do the same.
-_PREFERRED: Final = "x" + _WORD.replace("x", "") + "-_."
+_PREFERRED_WORD: Final = "x" + _WORD.replace("x", "")
+_PREFERRED: Final = _PREFERRED_WORD + "-_."
 
 
 class _Node:
