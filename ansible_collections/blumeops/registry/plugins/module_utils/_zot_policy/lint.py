@@ -34,8 +34,8 @@ from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.lint
     open_to_all,
 )
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.logins import Logins
+from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.match import REPOSITORY_NAME
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.model import Parsed, parse_policy
-from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.names import is_name
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.reading import (
     ACCESS_CONTROL,
     dig,
@@ -162,7 +162,7 @@ def _mirrored(config: Mapping[Any, Any]) -> Iterator[str]:
             prefix, destination = dig(item, "prefix"), dig(item, "destination")
             if isinstance(destination, str) and (not isinstance(prefix, str) or "*" in prefix):
                 name = f"{destination.strip('/')}/library/alpine".lstrip("/")
-                if is_name(name):
+                if REPOSITORY_NAME.fullmatch(name):
                     yield name
 
 
