@@ -56,6 +56,8 @@ def test_regions_agree_with_brute_force(lists: list[list[str]]) -> None:
         ([["a/**"]], {((),): "x", (("a/**",),): "a"}),
         ([["**", "a/**", "a/b"]], {(("**",),): "x", (("a/**",),): "a"}),
         ([["a/*", "a/b"]], {((),): "x", (("a/*",),): "a/x", (("a/*", "a/b"),): "a/b"}),
+        # A glob as long as a tree ties with it.
+        ([["a/**", "a/??"]], {((),): "x", (("a/**",),): "a", (("a/**", "a/??"),): "a/xx"}),
         ([["**"], ["**", "xyz"]], {(("**",), ("**",)): "x", (("**",), ("xyz",)): "xyz"}),
         # What no repository can be called is no region.
         ([["**", "/a", "A", "a//b", "a.", "-*"]], {(("**",),): "x"}),
