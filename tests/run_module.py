@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
-import os
+import pathlib
 import subprocess
 import sys
+import tempfile
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from lab.running import ROOT, environment
+
+#: Seconds until a module that does not end fails its test.
+PATIENCE = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +39,64 @@ class Outcome:
         return str(self.result.get("msg", ""))
 
 
-def run_module(
-    name: str, arguments: dict[str, Any], *, check: bool = False, env: dict[str, str] | None = None, group: str = ""
-) -> Outcome:
-    """Run ``blumeops.registry.NAME``; ``group`` is a file that gets the id of its own process group."""
-    process = start_module(name, arguments, check=check, env=env, group=group)
-    out, err = process.communicate(timeout=120)
-    try:
-        result = json.loads(out)
-    except ValueError:
-        result = {"failed": True, "msg": f"no result, exit status {process.returncode}", "died": True}
-    return Outcome(result, out + err)
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A module that was started."""
+
+    output: pathlib.Path
+
+    def wait(self) -> Outcome:
+        """What it answered; ``died`` in the result where it was killed."""
+        status, errors = (self.output.with_name(self.output.name + end) for end in (".status", ".err"))
+        end = time.monotonic() + PATIENCE
+        while not status.exists():
+            assert time.monotonic() < end, f"the module has not ended within {PATIENCE} s"
+            time.sleep(0.005)
+        code, text = int(status.read_text()), self.output.read_text(encoding="utf-8")
+        printed = text + (errors.read_text(encoding="utf-8") if errors.exists() else "")
+        for path in (status, errors, self.output):
+            path.unlink(missing_ok=True)
+        try:
+            return Outcome(json.loads(text), printed)
+        except ValueError:
+            return Outcome({"failed": True, "msg": f"no result, exit status {code}", "died": code < 0}, printed)
+
+
+@functools.cache
+def _server() -> tuple[subprocess.Popen[bytes], pathlib.Path]:
+    """The process that runs are forked from (see module_server), and a directory for what they print."""
+    folder = tempfile.TemporaryDirectory(prefix="modules-")
+    command = [sys.executable, "-m", "tests.module_server"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment(), cwd=ROOT)
+
+    def stop() -> None:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(10)
+        folder.cleanup()
+
+    atexit.register(stop)
+    return process, pathlib.Path(folder.name)
 
 
 def start_module(
     name: str, arguments: dict[str, Any], *, check: bool = False, env: dict[str, str] | None = None, group: str = ""
-) -> subprocess.Popen[str]:
-    """Start a module; it has read its arguments when this returns."""
-    extra = {"_ansible_check_mode": check, "_ansible_diff": True}
+) -> Running:
+    """Start ``blumeops.registry.NAME``; ``group`` is a file that gets the id of its own process group."""
+    process, folder = _server()
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        output = pathlib.Path(file.name)
+    given = {**arguments, "_ansible_check_mode": check, "_ansible_diff": True}
     clean = {key: value for key, value in environment(env).items() if not key.startswith(("FORGEJO_", "ANSIBLE_"))}
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"ansible_collections.blumeops.registry.plugins.modules.{name}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**clean, **(env or {})},
-        cwd=ROOT,
-        start_new_session=bool(group),
-    )
-    if group:
-        with open(group, "w", encoding="utf-8") as file:
-            file.write(str(os.getpgid(process.pid)))
+    order = {"module": name, "arguments": given, "output": str(output), "env": {**clean, **(env or {})}, "group": group}
     assert process.stdin is not None
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, **extra}}))
-    process.stdin.close()
-    process.stdin = None
-    return process
+    process.stdin.write(json.dumps(order).encode() + b"\n")
+    process.stdin.flush()
+    return Running(output)
+
+
+def run_module(
+    name: str, arguments: dict[str, Any], *, check: bool = False, env: dict[str, str] | None = None, group: str = ""
+) -> Outcome:
+    """Run ``blumeops.registry.NAME`` to its end."""
+    return start_module(name, arguments, check=check, env=env, group=group).wait()

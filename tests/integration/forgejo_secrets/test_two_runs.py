@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -39,7 +38,7 @@ def test_two_modules_at_once(forge: Watched) -> None:
         start_module("forgejo_actions_secrets", forge.arguments([{**PLACES[CV], "secrets": secrets_of({**each})}]))
         for each in values
     ]
-    results = [json.loads(process.communicate(timeout=60)[0]) for process in running]
+    results = [process.wait().result for process in running]
     for result in results:
         assert not result.get("failed") or "is being written by" in result["msg"]
     won = [index for index, result in enumerate(results) if not result.get("failed")]
