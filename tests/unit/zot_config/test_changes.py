@@ -87,13 +87,16 @@ def test_secrets_are_masked_wherever_they_stand() -> None:
     assert told["storage"]["storageDriver"]["bucket"] == "b"
 
 
-@pytest.mark.parametrize("readable", [True, False])
-def test_a_probe_changes_access_to_its_own_repository_only(readable: bool) -> None:
+@pytest.mark.parametrize("anonymous", [["read"], []])
+def test_a_probe_is_told_apart_and_changes_nothing_else(anonymous: list[str]) -> None:
     probe = "blumeops-reload-probe-0123456789abcdef"
-    old = parse_policy(OLD["http"]["accessControl"]).policy
-    new = parse_policy(config.with_probe(OLD, probe, readable)["http"]["accessControl"]).policy
-    assert decide_action(new, ANONYMOUS, "read", probe).outcome == ("allow" if readable else "deny")
-    for name in ("app", "a/b/c", probe + "x", probe[:-1], "x/" + probe):
+    bare = {"http": {"accessControl": {"repositories": {"**": {"anonymousPolicy": anonymous}}}}}
+    old = parse_policy(bare["http"]["accessControl"]).policy
+    new = parse_policy(config.with_probe(bare, probe)["http"]["accessControl"]).policy
+    pair = (f"{probe}-open", f"{probe}-closed")
+    assert [decide_action(new, ANONYMOUS, "read", name).outcome for name in pair] == ["allow", "deny"]
+    assert len({decide_action(old, ANONYMOUS, "read", name).outcome for name in pair}) == 1
+    for name in ("app", "a/b/c", probe, f"{probe}-opener", f"x/{probe}-open"):
         for action in ("read", "create", "update", "delete"):
             before, after = (decide_action(policy, ANONYMOUS, action, name).outcome for policy in (old, new))
             assert before == after, (name, action)

@@ -75,16 +75,18 @@ def masked(value: Any) -> Any:
     return [masked(inner) for inner in value] if isinstance(value, list) else value
 
 
-def with_probe(config: Config, repository: str, readable: bool) -> Config:
-    """The configuration with one more block, for one repository that does not exist.
+def with_probe(config: Config, name: str) -> Config:
+    """The configuration with two more blocks, for repositories that do not exist: anonymous callers may read in
+    ``NAME-open`` and not in ``NAME-closed``.
 
-    Anonymous callers may read there, or not, as ``readable`` says. A running zot that has taken this
-    configuration answers for that repository accordingly, which proves the reload from outside, whatever the
-    change itself is about. The pattern is the whole name and so long that no other pattern outweighs it.
+    Without the blocks both get the same answer, so a running zot that tells them apart has taken this configuration,
+    and one that does not has taken another: that proves a reload from outside, whatever the change is about. Each
+    pattern is a whole name, and so long that no other pattern outweighs it.
     """
     probing: Config = copy.deepcopy(config)
-    block: Config = {"anonymousPolicy": ["read"]} if readable else {"policies": []}
-    probing["http"]["accessControl"].setdefault("repositories", {})[repository] = block
+    blocks = probing["http"]["accessControl"].setdefault("repositories", {})
+    blocks[f"{name}-open"] = {"anonymousPolicy": ["read"]}
+    blocks[f"{name}-closed"] = {"policies": []}
     return probing
 
 

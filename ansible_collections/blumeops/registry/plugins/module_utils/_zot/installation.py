@@ -167,11 +167,12 @@ class Installation:
             return {404: True, 401: False, 403: False}.get(status)
         return True
 
-    def wait_until(self, repository: str, readable: bool) -> bool:
-        """Ask until the answer is ``readable``; False where ``reload_timeout`` seconds pass first."""
+    def wait_until(self, probe: str, live: bool) -> bool:
+        """Ask until the probe's blocks are in force, or are not; False where ``reload_timeout`` seconds pass first."""
         end = time.monotonic() + self.params["reload_timeout"]
         while time.monotonic() < end:
-            if self.readable(repository) is readable:
+            told = (self.readable(f"{probe}-open"), self.readable(f"{probe}-closed"))
+            if None not in told and (told == (True, False)) is live:
                 return True
             time.sleep(0.05)
         return False
@@ -183,19 +184,13 @@ class Installation:
             self.write(self.path, as_text(config), mode)
             self.poke()
             return "unproven"
-        repository = "blumeops-reload-probe-" + secrets.token_hex(8)
-        before = self.readable(repository)
-        if before is None:
-            self.write(self.path, as_text(config), mode)
-            return "restart"
-        self.write(self.path, as_text(with_probe(config, repository, not before)), mode)
+        probe = "blumeops-reload-probe-" + secrets.token_hex(8)
+        self.write(self.path, as_text(with_probe(config, probe)), mode)
         self.poke()
-        took = self.wait_until(repository, not before)
+        took = self.wait_until(probe, True)
         self.write(self.path, as_text(config), mode)
-        if not took:
-            return "restart"
         self.poke()
-        return "taken" if self.wait_until(repository, before) else "restart"
+        return "taken" if took and self.wait_until(probe, False) else "restart"
 
 
 def install(module: AnsibleModule) -> dict[str, Any]:
@@ -210,7 +205,7 @@ def install(module: AnsibleModule) -> dict[str, Any]:
     params, config = module.params, module.params["config"]
     this.verify(config)
     if can_probe(config):
-        this.verify(with_probe(config, "blumeops-reload-probe", True))
+        this.verify(with_probe(config, "blumeops-reload-probe"))
     old, credentials = load(this.path), this.credentials()
     new_credentials = credentials is not None and load(params["oidc_credentials_path"]) != credentials
     change, pending = changes(old or {}, config), this.pending()
