@@ -3,15 +3,16 @@
 Texts and exit codes are those of ``contracts/onepassword.md`` 3. It is started often and timed, so it imports
 little. Set by the environment:
 
-========================  =========================================================================================
-``LAB_OP_VAULTS``         the vault file
-``LAB_OP_LOG``            a JSON line for each process: argv, kind of stdin, names of the OP_* variables
-``LAB_OP_LATENCY``        seconds that each command takes (not ``--version``, which asks nobody: 14 ms [X])
-``LAB_OP_VERSION``        what ``--version`` prints; before 2.32.1 a server error exits 0 [X]
-``LAB_OP_FAULT``          one of FAULTS, or ``FAULT@N``: only the N-th process of the log
-``LAB_OP_SLEEP``          seconds that the fault ``hang`` lasts (an hour)
-``LAB_OP_WARNING``        a line on stderr of commands that succeed [?]
-========================  =========================================================================================
+==========================  =======================================================================================
+``LAB_OP_VAULTS``           the vault file
+``LAB_OP_LOG``              a JSON line for each process: argv, kind of stdin, names of the OP_* variables
+``LAB_OP_LATENCY``          seconds that a command takes, its start included (not ``--version``: 14 ms [X])
+``LAB_OP_VERSION_LATENCY``  the same for ``--version``
+``LAB_OP_VERSION``          what ``--version`` prints; before 2.32.1 a server error exits 0 [X]
+``LAB_OP_FAULT``            one of FAULTS, or ``FAULT@N``: only the N-th process of the log
+``LAB_OP_SLEEP``            seconds that the fault ``hang`` lasts (an hour)
+``LAB_OP_WARNING``          a line on stderr of commands that succeed [?]
+==========================  =======================================================================================
 
 Who is signed in follows ``op``: OP_CONNECT_HOST with OP_CONNECT_TOKEN wins over OP_SERVICE_ACCOUNT_TOKEN, and that
 over the app, which is signed in unless a fault says otherwise [D].
@@ -474,18 +475,28 @@ def version() -> tuple[int, ...]:
     return tuple(int(part) for part in os.environ.get("LAB_OP_VERSION", "2.39.0").split("."))
 
 
+def wait(seconds: float) -> None:
+    """Sleep until this process is so old, counted from where its launcher was started."""
+    try:
+        with open("/proc/self/stat", encoding="utf-8") as file:
+            begun = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - begun
+    except (OSError, AttributeError):
+        age = 0.0  # no /proc: the start comes on top
+    time.sleep(max(0.0, seconds - age))
+
+
 def main() -> int:
     number = log()
     if sys.argv[1:] in (["--version"], ["-v"]):
+        wait(float(os.environ.get("LAB_OP_VERSION_LATENCY", "0")))
         out(os.environ.get("LAB_OP_VERSION", "2.39.0"))
         return 0
     try:
         struck = fault(number)
-        latency = float(os.environ.get("LAB_OP_LATENCY", "0"))
         if struck == "hang":
-            latency = float(os.environ.get("LAB_OP_SLEEP", "3600"))
-        if latency:
-            time.sleep(latency)
+            time.sleep(float(os.environ.get("LAB_OP_SLEEP", "3600")))
+        wait(float(os.environ.get("LAB_OP_LATENCY", "0")))
         if struck in {"no-accounts", "panic"}:
             sys.stderr.write(FAULTS[struck][1].rstrip("\n") + "\n")
             return FAULTS[struck][0]

@@ -6,27 +6,14 @@ one cannot be installed. ``serve`` takes address, port, TLS, storage and everyth
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-import ssl
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from lab.standins.common import Options, options, serve
-from lab.standins.zot_config import Settings, load
+from lab.standins.zot_config import load
 from lab.standins.zot_decode import BadConfig
-from lab.standins.zot_http import Log
-from lab.standins.zot_server import BUILD, SPEC, Zot
-from lab.standins.zot_storage import Trouble
-from lab.standins.zot_watch import watch
-
-#: What a Go program ends with after a panic.
-PANIC = 2
+from lab.standins.zot_log import BUILD, SPEC, Log
 
 
 class Version(click.ParamType[tuple[int, ...]]):
@@ -48,7 +35,21 @@ as_version = click.option(
 config = click.argument("config", type=click.Path(path_type=Path))
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """``verify`` is asked often and alone: what only ``serve`` needs is imported with it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["serve", *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "serve":
+            from lab.standins.zot_serve import serve
+
+            return serve
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-v", "--version", is_flag=True, help="Show the version (one built from source has none) and exit.")
 @click.pass_context
 def main(context: click.Context, version: bool) -> None:
@@ -73,85 +74,6 @@ def verify(config: Path, as_version: tuple[int, ...] | None) -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     log("info", "config file is valid", config=str(config))
-
-
-@main.command("serve")
-@config
-@as_version
-@click.option("--disk", type=click.Choice(["read-only", "full"]), help="What the storage suffers from, from the start.")
-@click.option("--strip-authorization", is_flag=True, help="Be behind a proxy that takes Authorization headers away.")
-@options
-def serve_(
-    config: Path, as_version: tuple[int, ...] | None, disk: Trouble | None, strip_authorization: bool, options: Options
-) -> None:
-    """Serve the configuration until a signal; a write to its inode reloads it.
-
-    Exits 1 on a configuration that it cannot use, 2 where the issuer does not answer, and 0 where the port is taken
-    or a certificate is missing: zot says that in its log only.
-    """
-    try:
-        settings = load(config, as_version)
-        _check_servable(settings)
-        log = Log(settings.log_level, settings.log_output)
-        zot = Zot(settings, log, trouble=disk or "", behind_stripping_proxy=strip_authorization)
-    except (BadConfig, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
-    except ValueError as error:  # the issuer
-        Log()("error", "failed to initialize new relying party oidc", error=str(error))
-        sys.exit(PANIC)
-    app = zot.application()
-    app.cleanup_ctx.append(lambda app: _reloading(zot, config))
-    own = replace(options, host=settings.http["address"], port=options.port or int(settings.http["port"] or 0))
-    try:
-        serve(app, "zot", own, context=_tls(settings))
-    except (click.ClickException, OSError) as error:
-        log("error", "failed to start controller, exiting", error=str(error))
-
-
-def _check_servable(settings: Settings) -> None:
-    """Raise BadConfig for what the real one serves and this one does not, or what neither can."""
-    if not settings.storage.get("rootDirectory"):
-        raise BadConfig("image store not found")
-    for key in ("ldap", "bearer"):
-        if key in settings.auth:
-            raise BadConfig(f"the lab's zot has no http.auth.{key}: use htpasswd or OpenID here")
-    for key in ("storageDriver", "remoteCache"):
-        if settings.storage.get(key):
-            raise BadConfig(f"the lab's zot has no storage.{key}: use a local directory here")
-    path = settings.htpasswd
-    if path is not None and not path.is_file():
-        raise BadConfig(f"open {path}: no such file or directory")
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls["cert"], settings.tls["key"])
-    return context
-
-
-async def _reloading(zot: Zot, config: Path) -> AsyncIterator[None]:
-    """While the application runs: reload on a write, and end on SIGHUP as on the other signals."""
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, os.kill, os.getpid(), signal.SIGTERM)
-
-    async def follow(writes: AsyncIterator[None]) -> None:
-        async for _ in writes:
-            zot.log("info", "config file changed, trying to reload config")
-            try:
-                zot.reload(load(config, zot.settings.version))
-            except BadConfig as error:
-                zot.log("error", "failed to reload config, retry writing it.", error=str(error))
-            else:
-                zot.log("info", "loaded new configuration settings")
-
-    with watch(config) as writes:
-        task = asyncio.create_task(follow(writes))
-        yield
-        task.cancel()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """CEL conditions of policies: what zot refuses when it compiles one, and what one says about a request.
 
 The grammar and the evaluation are the library's. zot's compiler also refuses names that nothing declares; the
-library finds those only when it runs, so they are looked for here.
+library finds those only when it runs, so they are looked for here. What it does not do is zot's check of types:
+``1 + "a"`` is accepted here and refused there.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cel
+if TYPE_CHECKING:
+    import cel
 
 #: The only variable that zot declares for a policy's condition.
 DECLARED = {"req"}
@@ -44,6 +46,8 @@ MACRO = re.compile(r"\.(?:all|exists|exists_one|existsOne|map|filter|optMap|optF
 
 @lru_cache(maxsize=256)
 def _program(expression: str) -> cel.Program:
+    import cel  # half a second, and few policies have conditions
+
     return cel.compile(expression)
 
 

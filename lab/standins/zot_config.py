@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import re2  # type: ignore[import-untyped]
 
+from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.machine import is_valid
 from lab.standins import zot_conditions
 from lab.standins.zot_decode import (
     ANY,
@@ -73,20 +74,6 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-_ESCAPE_OR_CLASS = re.compile(r"\\.|\[[!^]?(?:\\.|[^\]\\])+\]", re.DOTALL)
-
-
-def is_valid_pattern(pattern: str) -> bool:
-    """Whether zot (doublestar 4.10, ValidatePattern) takes ``pattern``: classes and braces end, none is empty."""
-    bare = _ESCAPE_OR_CLASS.sub("", pattern)
-    depth = 0
-    for char in bare:
-        depth += {"{": 1, "}": -1}.get(char, 0)
-        if depth < 0 or char in "[\\":
-            return False
-    return depth == 0
-
-
 def _sink(sink: Mapping[str, Any]) -> str | None:
     return None if sink.get("Type") in ("http", "nats") else "event sink is not supported"
 
@@ -126,6 +113,7 @@ STORAGE = {
     "cacheDriver": MapOf(ANY),
     "gcMaxSchedulerDelay": DURATION,
 }
+SUB_PATHS = MapOf(Struct(STORAGE), "map[string]config.StorageConfig")
 TLS = Struct({"cert": STRING, "key": STRING, "cacert": STRING})
 CEL_MAPPING = Struct(
     {
@@ -139,7 +127,7 @@ BEARER = Struct(
     {
         "realm": STRING,
         "service": STRING,
-        "upstreamTokenEndpoint": Struct({"realm": STRING, "service": STRING, "allowInsecureHttp": BOOL}),
+        "upstreamTokenEndpoint": Struct({"realm": STRING, "service": STRING, "allowInsecureHttp": BOOL}, tagged=True),
         "cert": STRING,
         "oidc": ListOf(
             Struct(
@@ -150,10 +138,11 @@ BEARER = Struct(
                     "certificateAuthority": STRING,
                     "certificateAuthorityFile": STRING,
                     "skipIssuerVerification": BOOL,
-                }
+                },
+                tagged=True,
             )
         ),
-        "awsSecretsManager": Struct({"region": STRING, "secretName": STRING, "refreshInterval": DURATION}),
+        "awsSecretsManager": Struct({"region": STRING, "secretName": STRING, "refreshInterval": DURATION}, tagged=True),
     }
 )
 LDAP = Struct(
@@ -172,16 +161,19 @@ PROVIDER = Struct(
         **dict.fromkeys(("credentialsFile", "name", "clientID", "clientSecret", "keyPath"), STRING),
         **dict.fromkeys(("issuer", "authURL", "tokenURL"), STRING),
         "scopes": TEXTS,
-        "claimMapping": Struct({"username": STRING, "groups": STRING}),
+        "claimMapping": Struct({"username": STRING, "groups": STRING}, tagged=True),
     }
 )
+PROVIDERS = MapOf(PROVIDER, "map[string]config.OpenIDProviderConfig")
 AUTH = Struct(
     {
         "failDelay": INT,
         "htpasswd": Struct({"path": STRING}),
         "ldap": LDAP,
         "bearer": BEARER,
-        "openid": Struct({"providers": MapOf(PROVIDER), "callbackAllowOrigins": TEXTS}),
+        "openid": Struct(
+            {"providers": MapOf(PROVIDER, "map[string]config.OpenIDProviderConfig"), "callbackAllowOrigins": TEXTS}
+        ),
         "apikey": BOOL,
         "sessionKeysFile": STRING,
         "sessionHashKey": BYTES,
@@ -195,7 +187,8 @@ AUTH = Struct(
                 "uriSanIndex": INT,
                 "dnsSanIndex": INT,
                 "emailSanIndex": INT,
-            }
+            },
+            tagged=True,
         ),
     }
 )
@@ -294,10 +287,11 @@ def fields(version: tuple[int, ...] | None = None) -> Struct:
     access = Struct(
         {
             "repositories": MapOf(
-                Struct({"policies": ListOf(POLICY), "defaultPolicy": TEXTS, "anonymousPolicy": TEXTS})
+                Struct({"policies": ListOf(POLICY), "defaultPolicy": TEXTS, "anonymousPolicy": TEXTS}),
+                "config.Repositories",
             ),
             "adminPolicy": POLICY,
-            "groups": MapOf(Struct({"users": TEXTS})),
+            "groups": MapOf(Struct({"users": TEXTS}), "config.Groups"),
             "metrics": Struct(metrics),
         }
     )
@@ -314,12 +308,14 @@ def fields(version: tuple[int, ...] | None = None) -> Struct:
     return Struct(
         {
             **dict.fromkeys(("distSpecVersion", "goVersion", "commit", "releaseTag", "binaryType"), STRING),
-            "storage": Struct({**STORAGE, "subPaths": MapOf(Struct(STORAGE)), "fastRestart": BOOL}),
+            "storage": Struct(
+                {**STORAGE, "subPaths": MapOf(Struct(STORAGE), "map[string]config.StorageConfig"), "fastRestart": BOOL}
+            ),
             "http": Struct(http),
             "log": Struct({"level": STRING, "output": STRING, "audit": STRING}),
             "extensions": EXTENSIONS,
             "scheduler": Struct({"numWorkers": INT}),
-            "cluster": Struct({"members": TEXTS, "hashKey": STRING, "tls": TLS}),
+            "cluster": Struct({"members": TEXTS, "hashKey": STRING, "tls": TLS}, tagged=True),
         }
     )
 
@@ -456,7 +452,8 @@ def _copy(source: Mapping[str, Any], target: dict[str, Any], key: str) -> None:
 
 def load(path: Path, version: tuple[int, ...] | None = None) -> Settings:
     """The settings in the file, as a zot of ``version`` reads them. Raises :class:`BadConfig`."""
-    plain = without_empty(lowered(read(path)))
+    raw = lowered(read(path))
+    plain = without_empty(raw)
     document = decode(fields(version), plain)
     log = document.get("log") or {}
     if (level := log.get("level", "debug")).lower() not in LEVELS:
@@ -464,7 +461,7 @@ def load(path: Path, version: tuple[int, ...] | None = None) -> Settings:
     if not plain:
         raise BadConfig(f"{REFUSED}: failed to load config due to the absence of any key:value pair")
     _read_credentials(document)
-    _fill_in(document, plain)
+    _fill_in(document, raw)
     for check in CHECKS:
         for refusal in check(document):
             raise BadConfig(refusal)
@@ -499,7 +496,7 @@ def _read_credentials(document: dict[str, Any]) -> None:
         read_secrets(auth["sessionKeysFile"], (), ("hashKey", "encryptKey"))
 
 
-def _fill_in(document: dict[str, Any], plain: Mapping[str, Any]) -> None:
+def _fill_in(document: dict[str, Any], raw: Mapping[str, Any]) -> None:
     """zot's defaults, as far as its checks and its answers depend on them."""
     http = document.setdefault("http", {})
     http.setdefault("address", "127.0.0.1")
@@ -509,11 +506,12 @@ def _fill_in(document: dict[str, Any], plain: Mapping[str, Any]) -> None:
     storage.setdefault("gc", True)
     if "storageDriver" in storage and storage["dedupe"]:
         storage.setdefault("remoteCache", True)
-    for sub in (storage.get("subPaths") or {}).values():
+    for route, sub in (storage.get("subPaths") or {}).items():
         if sub.get("dedupe") and "storageDriver" in sub:
             sub.setdefault("remoteCache", True)
-        if sub.get("gc"):
-            sub.setdefault("gcDelay", 3600 * 10**9)
+        # What is written as an empty object counts as written here, and as nothing when it is decoded.
+        if sub.get("gc") and _dig(raw, "storage", "subpaths", route, "gcdelay") is None:
+            sub["gcDelay"] = 3600 * 10**9
     if (auth := http.get("auth")) and "openid" in auth:
         auth["apikey"] = True
     for name, extension in (document.get("extensions") or {}).items():
@@ -523,6 +521,12 @@ def _fill_in(document: dict[str, Any], plain: Mapping[str, Any]) -> None:
             extension.setdefault("prometheus", {"path": "/metrics"})
         if name == "search" and extension["enable"] and "cve" in extension:
             extension["cve"].setdefault("trivy", {})
+
+
+def _dig(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 # -- the checks, in zot's order; each yields what it refuses ------------------------------------------------------
@@ -541,8 +545,8 @@ def _check_gc(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{REFUSED}: invalid garbage-collect {word} specified {go_duration(storage[key])}"
     yield from _check_retention(storage)
     for sub in (storage.get("subPaths") or {}).values():
-        if sub.get("gc") and sub["gcDelay"] <= 0:
-            delay = go_duration(sub["gcDelay"])
+        if sub.get("gc") and sub.get("gcDelay", 0) <= 0:
+            delay = go_duration(sub.get("gcDelay", 0))
             yield f"{REFUSED}: invalid GC delay configuration - cannot be negative or zero: {delay}"
         yield from _check_retention(sub)
 
@@ -550,7 +554,7 @@ def _check_gc(document: Mapping[str, Any]) -> Iterator[str]:
 def _check_retention(storage: Mapping[str, Any]) -> Iterator[str]:
     for policy in (storage.get("retention") or {}).get("policies") or []:
         for pattern in policy.get("repositories") or []:
-            if not is_valid_pattern(pattern):
+            if not is_valid(pattern):
                 yield f"{REFUSED}: retention repo glob pattern could not be compiled: {pattern}"
         for rule in policy.get("keepTags") or []:
             for pattern in rule.get("patterns") or []:
@@ -665,7 +669,7 @@ def _check_sync_registry(document: Mapping[str, Any], registry: Mapping[str, Any
         yield f"{REFUSED}: can not use PreserveDigest option without enabling http.Compat"
     for content in registry.get("content") or []:
         prefix, tags = content.get("prefix", ""), content.get("tags") or {}
-        if not is_valid_pattern(prefix):
+        if not is_valid(prefix):
             yield f"{REFUSED}: sync prefix could not be compiled: {prefix}"
         for key in ("regex", "excludeRegex"):
             if not _compiles(tags.get(key, "")):
@@ -869,7 +873,7 @@ def _check_drivers(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _check_patterns(document: Mapping[str, Any]) -> Iterator[str]:
     for pattern in (document["http"].get("accessControl") or {}).get("repositories") or {}:
-        if not is_valid_pattern(pattern):
+        if not is_valid(pattern):
             yield "syntax error in pattern: failed to compile authorization pattern"
 
 

@@ -19,27 +19,25 @@ import yaml
 
 #: How messages call the fields whose Go name is not just the key with a capital.
 GO_NAMES = {
+    **{name: name for name in ("distSpecVersion", "accessControl", "readTimeout", "writeTimeout", "secureSession")},
+    "repositories": "repositories",
+    **{name: name for name in ("mtls", "callbackAllowOrigins", "oidc", "awsSecretsManager", "upstreamTokenEndpoint")},
     "http": "HTTP",
-    **{name: name for name in ("distSpecVersion", "accessControl", "repositories", "readTimeout", "writeTimeout")},
-    **{name: name for name in ("members", "hashKey", "identityAttributes", "uriSanPattern", "uriSanIndex")},
-    **{name: name for name in ("dnsSanIndex", "emailSanIndex", "secureSession", "mtls", "callbackAllowOrigins")},
-    **{name: name for name in ("oidc", "awsSecretsManager", "upstreamTokenEndpoint", "allowInsecureHttp")},
-    **{name: name for name in ("issuer", "audiences", "region", "secretName", "refreshInterval")},
-    "gc": "GC",
-    "gcDelay": "GCDelay",
-    "gcInterval": "GCInterval",
-    "gcTimeWindow": "GCTimeWindow",
     "tls": "TLS",
     "cacert": "CACert",
     "caCert": "CACert",
     "ldap": "LDAP",
     "openid": "OpenID",
+    "gc": "GC",
+    "gcDelay": "GCDelay",
+    "gcInterval": "GCInterval",
+    "gcTimeWindow": "GCTimeWindow",
     "apikey": "APIKey",
     "htpasswd": "HTPasswd",
     "externalUrl": "ExternalURL",
     "urls": "URLs",
-    "tlsVerify": "TLSVerify",
     "ui": "UI",
+    "tlsVerify": "TLSVerify",
     "cve": "CVE",
     "dbRepository": "DBRepository",
     "sbom": "SBOM",
@@ -135,10 +133,14 @@ def without_empty(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Struct:
-    """An object with known fields; ``lenient`` ones ignore keys that they do not know."""
+    """An object with known fields; ``lenient`` ones ignore keys that they do not know.
+
+    Messages call the fields of ``tagged`` ones by their keys.
+    """
 
     fields: Mapping[str, Any]
     lenient: bool = False
+    tagged: bool = False
     check: Callable[[dict[str, Any]], str | None] | None = None
 
 
@@ -150,6 +152,7 @@ class ListOf:
 @dataclass(frozen=True, slots=True)
 class MapOf:
     item: Any
+    name: str = "map[string]interface {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +222,7 @@ def _struct(kind: Struct, value: Mapping[str, Any], name: str, errors: list[str]
     for field, inner in kind.fields.items():
         key = field if field in unused else next((key for key in unused if key.lower() == field.lower()), None)
         if key is not None:
-            shown = GO_NAMES.get(field, field[:1].upper() + field[1:])
+            shown = field if kind.tagged else GO_NAMES.get(field, field[:1].upper() + field[1:])
             decoded[field] = _value(inner, unused.pop(key), f"{name}.{shown}" if name else shown, errors)
     if unused and not kind.lenient:
         errors.append(f"'{name or 'config.Config'}' has invalid keys: {', '.join(sorted(unused))}")
@@ -235,7 +238,7 @@ def _map(kind: MapOf, value: Any, name: str, errors: list[str]) -> dict[str, Any
             merged |= _value(kind, item, f"{name}[{number}]", errors) or {}
         return merged
     if not isinstance(value, dict):
-        raise _Mismatch(f"expected type 'map[string]interface {{}}', got unconvertible type '{_go_type(value)}'")
+        raise _Mismatch(f"expected type '{kind.name}', got unconvertible type '{_go_type(value)}'")
     return {key: _value(kind.item, item, f"{name}[{key}]", errors) for key, item in value.items()}
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, ClassVar, TextIO
+from typing import Any
 
 from aiohttp import web
 
+from lab.standins.zot_log import Log
 from lab.standins.zot_storage import NAME
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: Headers whose values are not logged.
+SECRET = frozenset({"authorization", "cookie"})
 JSON, CLIENT, UI = "application/json", "X-ZOT-API-CLIENT", "zot-ui"
 #: The codes of the distribution specification with their messages, and what each is about.
 ERRORS = {
@@ -129,42 +130,23 @@ def _clean(path: str) -> str:
     return cleaned + "/" if path.endswith("/") and cleaned != "/" else cleaned
 
 
-class Log:
-    """zot's log: a JSON object a line, on standard output or appended to a file, from a level on."""
-
-    ORDER = ("debug", "info", "warn", "error")
-    LEVELS: ClassVar = {"trace": "debug", "warning": "warn", "fatal": "error", "panic": "error"}
-    SECRET = frozenset({"authorization", "cookie"})
-
-    def __init__(self, level: str = "info", output: str = "") -> None:
-        level = self.LEVELS.get(level.lower(), level.lower())
-        self._from = self.ORDER.index(level)
-        self._file: TextIO = open(output, "a", encoding="utf-8", buffering=1) if output else sys.stdout  # noqa: SIM115
-
-    def __call__(self, level: str, message: str, **fields: Any) -> None:
-        if self.ORDER.index(level) >= self._from:
-            moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-            print(
-                json.dumps({"time": moment, "level": level, "message": message, **fields}), file=self._file, flush=True
-            )
-
-    def request(self, request: web.Request, response: web.StreamResponse | None, name: str, begun: float) -> None:
-        """One request, with its headers but without what they would give away."""
-        headers: dict[str, list[str]] = {}
-        for key, value in request.headers.items():
-            headers.setdefault(key, []).append("******" if key.lower() in self.SECRET else value)
-        path = request.path if request.path.startswith("/zot/auth/callback") else request.raw_path
-        self(
-            "info",
-            "HTTP API",
-            module="http",
-            **({"username": name} if name else {}),
-            component="session",
-            clientIP=request.remote,
-            method=request.method,
-            path=path,
-            statusCode=response.status if response else 0,
-            latency=f"{int(time.monotonic() - begun)}s",
-            bodySize=(response.content_length or 0) if isinstance(response, web.Response) else 0,
-            headers=headers,
-        )
+def log_request(log: Log, request: web.Request, response: web.StreamResponse | None, name: str, begun: float) -> None:
+    """One request, with its headers but without what they would give away."""
+    headers: dict[str, list[str]] = {}
+    for key, value in request.headers.items():
+        headers.setdefault(key, []).append("******" if key.lower() in SECRET else value)
+    path = request.path if request.path.startswith("/zot/auth/callback") else request.raw_path
+    log(
+        "info",
+        "HTTP API",
+        module="http",
+        **({"username": name} if name else {}),
+        component="session",
+        clientIP=request.remote,
+        method=request.method,
+        path=path,
+        statusCode=response.status if response else 0,
+        latency=f"{int(time.monotonic() - begun)}s",
+        bodySize=(response.content_length or 0) if isinstance(response, web.Response) else 0,
+        headers=headers,
+    )

@@ -32,7 +32,6 @@ from lab.standins.zot_access import Access
 from lab.standins.zot_config import METRICS_ANONYMOUS_POLICY, OPENID, Settings
 from lab.standins.zot_http import (
     Handler,
-    Log,
     Router,
     answer,
     challenged,
@@ -40,20 +39,20 @@ from lab.standins.zot_http import (
     error,
     failure,
     from_ui,
+    log_request,
     route,
     set_cookie,
 )
+from lab.standins.zot_log import BUILD, SPEC, Log
 from lab.standins.zot_login import LoginFailed, Provider, challenge, identity, new_verifier, safe_return
 from lab.standins.zot_metrics import CONTENT_TYPE, Metrics
 from lab.standins.zot_registry import Registry
 from lab.standins.zot_storage import RepositoryMissing, Stores, Trouble
 from lab.standins.zot_users import NEVER, Htpasswd, Users
 
-SPEC = "1.1.1"
 MGMT, SEARCH, APIKEY = "/v2/_zot/ext/mgmt", "/v2/_zot/ext/search", "/zot/auth/apikey"
 HIDDEN, SEALED = ("HttpOnly",), ("Secure", "SameSite=Lax")
 SESSION_SECONDS, STATE_SECONDS, KEY_REQUEST_LIMIT = 7200, 120, 8 * 1024
-BUILD = {"commit": "", "releaseTag": "", "binaryType": ""}
 #: Before these versions, creating was enough to move the tag "latest", or a tag named by ``?tag=``.
 IMMUTABLE_LATEST, IMMUTABLE_BY_DIGEST = (2, 1, 15), (2, 1, 19)
 
@@ -115,7 +114,7 @@ class Zot:
                 response = await router(request)
                 return response
             finally:
-                self.log.request(request, response, _caller(request).name, begun)
+                log_request(self.log, request, response, _caller(request).name, begun)
                 if request.path != "/metrics" and response is not None:
                     self._metrics.answered(request.method, request.path, response.status, time.monotonic() - begun)
 

@@ -1,7 +1,7 @@
 """zot's image store: OCI layouts below one directory, so that everything survives a restart.
 
 What is written where, what a push may leave behind and in which order things are checked follows what the real
-one was measured to do; index.json is replaced by rename, never written in place.
+one was measured to do; a push replaces index.json by rename.
 """
 
 from __future__ import annotations
@@ -232,9 +232,9 @@ class Store:
             raise ManifestInUse
         if removed["mediaType"] in oci.INDEXES:
             index["manifests"] = self._pruned(repo, index, removed["digest"], removed)
-        self._replace_index(repo, index)
+        self._may_create()  # a full disk has room for less
+        (self.root / repo / "index.json").write_text(json.dumps(index))
         if all(item["digest"] != removed["digest"] for item in index["manifests"]):
-            self._may_create()
             self._blob_path(repo, removed["digest"]).unlink(missing_ok=True)
 
     def _pruned(self, repo: str, index: Index, old: str, new: Mapping[str, Any]) -> list[dict[str, Any]]:
