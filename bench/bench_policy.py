@@ -62,13 +62,13 @@ class Row:
 
 
 def seconds(work: Callable[[], object], rounds: int = 1) -> float:
-    """The best of so many rounds; what the machine does besides only ever adds."""
+    """CPU seconds of one core, the best of so many rounds: what the machine does besides does not count."""
     best = float("inf")
     for _ in range(rounds):
         gc.collect()
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
     return best
 
 
