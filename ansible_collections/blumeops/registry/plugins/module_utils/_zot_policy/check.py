@@ -23,8 +23,8 @@ class PolicyRefused(RegistryError):
     """Something stands in the way. ``result`` is everything that was found."""
 
     def __init__(self, problems: tuple[str, ...], result: dict[str, Any]) -> None:
-        said = problems[0] if len(problems) == 1 else "".join(f"\n- {problem}" for problem in problems)
-        super().__init__(f"The policy must not go live like this: {said}")
+        said = f" {problems[0]}" if len(problems) == 1 else "".join(f"\n- {problem}" for problem in problems)
+        super().__init__(f"The policy must not go live like this:{said}")
         self.result = result
 
 

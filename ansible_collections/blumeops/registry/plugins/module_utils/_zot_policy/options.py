@@ -63,7 +63,7 @@ def parse_groups(value: object) -> dict[str, tuple[str, ...]] | None:
         "as {admins: [erich]}."
     )
     if isinstance(value, (list, tuple)):
-        value = dict.fromkeys(value, ())
+        value = {name if isinstance(name, str) else index: () for index, name in enumerate(value)}
     if not isinstance(value, Mapping):
         raise wrong
     groups = {}

@@ -137,21 +137,25 @@ def ask(policy: Policy, question: Question) -> Answer:
 
 
 def _verdict(policy: Policy, check: Check, what: str) -> str:
-    if check.outcome == "allow":
-        return f"may {what}: {check.rule} grants it." if check.rule else f"may {what}: nothing controls it."
-    if check.outcome == "random":
+    if not policy.enabled:
         return (
-            f"may {what} at some requests and not at others: {_quoted(check.blocks)} are equally long, and both match."
+            f"may {what}: nothing controls it." if check.outcome == "allow" else f"may not {what} without logging in."
         )
+    if check.outcome == "allow":
+        return f"may {what}: {check.rule} grants it."
+    if check.outcome == "random":
+        return f"may {what} at some requests and not at others: {_quoted(check.blocks)} match and are equally long."
     if check.outcome == "conditional":
         return f"may {what} only while {listed(c.expression for c in check.conditions)} holds."
     if check.blocks:
         return f"may not {what}: the block {_quoted(check.blocks)} decides, and no rule there grants that."
+    if not policy.admits_anonymous:
+        return f"may not {what}: no rule grants that."
     return f"may not {what}: no pattern matches the name, and adminPolicy does not grant it."
 
 
 def _quoted(patterns: Iterable[str]) -> str:
-    return listed(repr(shown(pattern)) for pattern in patterns)
+    return listed(repr(shown(pattern)) for pattern in sorted(patterns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +204,7 @@ def access_table(policy: Policy, subjects: tuple[Subject, ...], repositories: It
         blocks: tuple[str, ...] = ()
         for subject in subjects:
             checks = [decide_action(policy, subject.identity, action, repository) for action in ACTIONS]
-            blocks = blocks or checks[0].blocks
+            blocks = blocks or tuple(sorted(checks[0].blocks))
             cells.append(tuple((check.action, check.outcome) for check in checks))
         rows.append(Row(repository, blocks, tuple(cells)))
     return Table(subjects, tuple(rows))
