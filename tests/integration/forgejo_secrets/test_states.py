@@ -178,11 +178,11 @@ def test_purge_deletes_what_we_wrote_and_nothing_else(forge: Forge) -> None:
 
 def test_purge_has_a_limit_that_is_checked_before_anything_is_written(forge: Forge) -> None:
     forge.run(cv(**_six(8)))
-    before = forge.state_file.read_text()
+    before = forge.content()
     refused = forge.run(cv(**{**_six(4), "NEW": "value-new"}), purge=True)
     assert refused.failed
     assert "would delete 4 of 8 recorded secrets and may delete 2" in refused.msg
-    assert forge.state_file.read_text() == before
+    assert forge.content() == before
     assert forge.run(cv(**_six(4)), purge=True, purge_limit=4).result["deleted"] == 4
 
 

@@ -18,7 +18,7 @@ PLACES = [
 
 
 def variable(forge: Forge, *, check: bool = False, **arguments: Any) -> Outcome:
-    given = {"forgejo_url": forge.part.url, "forgejo_token": TOKEN, "retries": 0, "name": "registry", **arguments}
+    given = {"forgejo_url": forge.url, "forgejo_token": TOKEN, "retries": 0, "name": "registry", **arguments}
     return run_module("forgejo_actions_variable", given, check=check)
 
 

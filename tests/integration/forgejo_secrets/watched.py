@@ -1,15 +1,10 @@
-"""A Forgejo behind the lab's own kill switch, in a thread: the stand-in, or a real one that requests are passed on to.
-
-A test can set the request that kills, start over, and look at what is stored without starting another process.
-"""
+"""A Forgejo behind the lab's own kill switch: the stand-in, or a real one that requests are passed on to."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import pathlib
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,10 +20,10 @@ from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.plan im
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.scope import LEDGER_VARIABLE, Scope, scope_of
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.sync import Ledgers, Settings, Sync, Work
 from ansible_collections.blumeops.registry.plugins.module_utils._transport import Transport
-from lab.standins.common import Disturbance, Kill, Options
 from lab.standins.forgejo_api import Forgejo
 from lab.standins.forgejo_store import Store
 from lab.standins.forgejo_world import World
+from tests.integration.forgejo_secrets.server import InThread
 from tests.replay.forgejo import RECORDINGS, read_tokens
 
 LEDGER_KEY = "the-operators-own-ledger-key"
@@ -41,7 +36,7 @@ def scope_in(place: str) -> Scope:
     return scope_of(PLACES[place].get("repository"), PLACES[place].get("organization"))
 
 
-class Watched:
+class Watched(InThread):
     """The server, its kill switch, and the values that it has taken."""
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -50,39 +45,12 @@ class Watched:
         self.store = Store(tick=60)
         self.seen: dict[tuple[str, str], str] = {}
         self.group = folder / "group"
-        self._switch = Disturbance(Options(kill_group=str(self.group)))
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._port = 0
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        assert self._ready.wait(10)
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._session = requests.Session()
-        self._session.trust_env = False
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
         world = World.load(RECORDINGS / "world.json")
         app = self._forwarder() if self.real else Forgejo(world, self.store).application()
-        app.middlewares.insert(0, self._observe)
-        app.middlewares.insert(0, self._switch.middleware)
-        runner = web.AppRunner(app, access_log=None)
-
-        async def begin() -> None:
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self._port = runner.addresses[0][1]
-            self._ready.set()
-
-        self._loop.run_until_complete(begin())
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())
+        app.middlewares.append(self._observe)
+        super().__init__(app, str(self.group))
+        self._session = requests.Session()
+        self._session.trust_env = False
 
     def _forwarder(self) -> web.Application:
         async def forward(request: web.Request) -> web.Response:
@@ -110,20 +78,7 @@ class Watched:
             self.seen.pop((place, name), None)
         return response
 
-    # -- switches and looks ---------------------------------------------------------------------------------------
-
-    def kill_at(self, number: int, *, after: bool) -> None:
-        """Kill the group in the file at this request, counted from now."""
-        self._switch.requests = 0
-        self._switch.options.kill = Kill(number, after)
-
-    def kill_no_more(self) -> None:
-        self._switch.options.kill = None
-
-    @property
-    def asked(self) -> int:
-        """Requests since ``kill_at``."""
-        return self._switch.requests
+    # -- looks ----------------------------------------------------------------------------------------------------
 
     def ask(self, method: str, path: str, **body: Any) -> requests.Response:
         headers = {"Authorization": f"token {self.token}"}

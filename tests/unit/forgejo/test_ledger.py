@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.ledger import (
     LARGEST,
+    LARGEST_FILE,
     Entry,
     Key,
     LaterFormat,
@@ -130,6 +131,7 @@ def test_a_ledger_that_would_be_too_large_is_refused() -> None:
     entries = {f"NAME_{number:04}": Entry("f" * 44, True, "2026-11-22T01:34:47Z", 1) for number in range(1000)}
     with pytest.raises(InvalidInput, match=r"more than the 60000 .* ledger_dir"):
         dump(Ledger(entries), REPO, KEY)
+    assert load(dump(Ledger(entries), REPO, KEY, LARGEST_FILE), REPO, KEY, LARGEST_FILE) == Ledger(entries)
     assert len(dump(Ledger(dict(list(entries.items())[:300])), REPO, KEY)) < LARGEST
 
 

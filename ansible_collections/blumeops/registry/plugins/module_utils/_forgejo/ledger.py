@@ -24,6 +24,8 @@ from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.scope i
 FORMAT = 1
 #: A variable is handed to jobs, and MySQL's TEXT ends at 65,535 bytes; about 450 entries.
 LARGEST = 60_000
+#: Of a ledger in a file; some 100,000 entries.
+LARGEST_FILE = 16_000_000
 SHORTEST_KEY = 16
 
 
@@ -91,24 +93,24 @@ class Ledger:
 EMPTY = Ledger()
 
 
-def dump(ledger: Ledger, scope: Scope, key: Key) -> str:
+def dump(ledger: Ledger, scope: Scope, key: Key, largest: int = LARGEST) -> str:
     """The ledger as text of one line.
 
     Raises:
-        InvalidInput: Too large for a variable.
+        InvalidInput: More bytes than ``largest``.
     """
     entries = {name: _entry_to_json(ledger.entries[name]) for name in sorted(ledger.entries)}
     content = {"format": FORMAT, "scope": scope.key, "entries": entries}
     text = _canonical({**content, "seal": key.seal(_canonical(content))})
-    if len(text) > LARGEST:
+    if len(text) > largest:
         raise InvalidInput(
-            f"the ledger of {scope} would be {len(text)} bytes, more than the {LARGEST} that are safe in a variable: "
-            "keep ledgers in files with ledger_dir"
+            f"the ledger of {scope} would be {len(text)} bytes, more than the {largest} that are safe: "
+            "declare fewer secrets, or keep ledgers in files with ledger_dir"
         )
     return text
 
 
-def load(text: str, scope: Scope, key: Key) -> Ledger:
+def load(text: str, scope: Scope, key: Key, largest: int = LARGEST) -> Ledger:
     """Read a ledger.
 
     Raises:
@@ -116,7 +118,7 @@ def load(text: str, scope: Scope, key: Key) -> Ledger:
         Unreadable: It is not what this key sealed for this scope.
     """
     why = f"the ledger of {scope} cannot be used"
-    if len(text) > LARGEST:
+    if len(text) > largest:
         raise Unreadable(f"{why}: it is larger than any that this collection writes; what it covers counts as unknown")
     try:
         body = json.loads(text)

@@ -15,11 +15,14 @@ from typing import Protocol
 
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import Conflict, InvalidInput, NotFound
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.client import Client
+from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.ledger import LARGEST, LARGEST_FILE
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.scope import LEDGER_VARIABLE, Scope
 
 
 class LedgerStore(Protocol):
-    """Reads and writes the text of a scope's ledger."""
+    """Reads and writes the text of a scope's ledger, of at most so many bytes."""
+
+    largest: int
 
     def read(self, scope: Scope, variables: Mapping[str, str]) -> str | None:
         """The text, None where there is none; ``variables`` are those of the scope."""
@@ -30,6 +33,8 @@ class LedgerStore(Protocol):
 
 class VariableStore:
     """Ledgers in the variable BLUMEOPS_REGISTRY_LEDGER."""
+
+    largest = LARGEST
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -51,6 +56,8 @@ class VariableStore:
 
 class FileStore:
     """Ledgers in a directory, one file (mode 0600) for each scope of each forge, replaced as a whole."""
+
+    largest = LARGEST_FILE
 
     def __init__(self, directory: str, forge: str) -> None:
         """Raises InvalidInput where the directory cannot be made or written to."""

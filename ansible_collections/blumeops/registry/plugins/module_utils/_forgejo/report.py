@@ -90,7 +90,7 @@ def info(works: Sequence[Work], clean: Clean) -> dict[str, Any]:
     }
     failed = [work for work in works if work.error]
     if failed:
-        raise Incomplete(f"{len(failed)} of {len(works)} places not read: {_reasons(works, clean)}", answer)
+        raise Incomplete(f"{len(failed)} of {len(works)} scopes not read: {_reasons(works, clean)}", answer)
     return answer
 
 
@@ -168,11 +168,12 @@ def _errors(works: Sequence[Work], clean: Clean) -> list[dict[str, str]]:
 
 def _sentence(works: Sequence[Work], rows: Sequence[dict[str, Any]], written: int, clean: Clean) -> str:
     """What was done, what was not, and why."""
-    parts = [f"{written} of {sum(row['action'] == plans.WRITE for row in rows)} secrets written"]
+    planned = sum(row["action"] == plans.WRITE for row in rows)
+    parts = [f"{written} of {planned} secrets written" if planned else "nothing written"]
     if failed := sum(len(work.errors) for work in works):
         parts.append(f"{failed} not written or deleted")
     if left := sum(bool(work.error) for work in works):
-        parts.append(f"{left} of {len(works)} places not read or not finished")
+        parts.append(f"{left} of {len(works)} scopes not read or not finished")
     return f"{', '.join(parts)}: {_reasons(works, clean)}"
 
 

@@ -178,17 +178,19 @@ class Sync:
         if text is None:
             return Look(Seen(created, ledgers.EMPTY), variables)
         try:
-            return Look(Seen(created, ledgers.load(text, scope, self._ledgers.key)), variables, text)
+            ledger = ledgers.load(text, scope, self._ledgers.key, self._ledgers.store.largest)
         except Unreadable as error:
             return Look(Seen(created, None, "not in a ledger that can be read"), variables, text, (str(error),))
+        return Look(Seen(created, ledger), variables, text)
 
     def _plan(self, work: Work) -> Plan:
         now = int(self._clock())
-        key = self._ledgers.key if self._ledgers else None
-        plan = plans.make(work.declaration, work.look.seen, self._policy, key, now)
-        if key and work.scope.has_list and plan.writes:
+        kept = self._ledgers
+        plan = plans.make(work.declaration, work.look.seen, self._policy, kept.key if kept else None, now)
+        if kept and work.scope.has_list and plan.writes:
             # Refuses here, before anything is written, what could not be stored.
-            ledgers.dump(plans.largest(work.look.ledger, plan, work.look.seen, key, now), work.scope, key)
+            ledger = plans.largest(work.look.ledger, plan, work.look.seen, kept.key, now)
+            ledgers.dump(ledger, work.scope, kept.key, kept.store.largest)
         return plan
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -219,8 +221,7 @@ class Sync:
             work.outcomes[item.name] = self._apply(work.scope, item)
         except RegistryError as error:
             work.outcomes[item.name] = "unsure" if _unsure(error) else "refused"
-            work.errors[item.name] = error
-            self._consider(error)
+            work.errors[item.name] = self._considered(error)
 
     def _apply(self, scope: Scope, item: Item) -> str:
         if item.do == plans.DELETE:
@@ -248,7 +249,7 @@ class Sync:
         work.recorded = frozenset(name for name, entry in ledger.entries.items() if entry.settled)
 
     def _save(self, work: Work, kept: Ledgers, ledger: ledgers.Ledger) -> None:
-        text = ledgers.dump(ledger, work.scope, kept.key)
+        text = ledgers.dump(ledger, work.scope, kept.key, kept.store.largest)
         kept.store.write(work.scope, text, exists=work.look.text is not None)
         work.look = replace(work.look, text=text)
 
@@ -266,17 +267,20 @@ class Sync:
                     self._check_going_on()
                 step(work)
             except RegistryError as error:
-                work.fail(error)
-                self._consider(error)
+                work.fail(self._considered(error))
 
         list(pool.map(guarded, works))
 
-    def _consider(self, error: RegistryError) -> None:
-        """Give the rest up where no request can succeed."""
+    def _considered(self, error: RegistryError) -> RegistryError:
+        """The error to keep; where no request can succeed any more, the rest is given up and told once."""
         hopeless = isinstance(error, Refused) and error.status == 401
-        if hopeless or (isinstance(error, Unreachable) and not error.maybe_done):
-            with self._giving_up:
-                self._gave_up = self._gave_up or error
+        if not hopeless and (not isinstance(error, Unreachable) or error.maybe_done):
+            return error
+        with self._giving_up:
+            if self._gave_up is None:
+                self._gave_up = error
+                return error
+        return NotTried(str(error))
 
     def _check_going_on(self) -> None:
         if self._gave_up is not None:
