@@ -120,6 +120,7 @@ def examine(options: Options) -> Examination:
         findings.append(Finding("ZP004", "error", place, told.too_much, fix))
     findings = list(in_order(findings))
     gates = _gates(asked, told)
+    wrong = _wrong(findings, told.results, gates)
     problems = _problems(asked, told, findings, gates)
     result = _result(asked, told, findings, gates, problems)
     warnings = [] if options.fail_on == "warning" else [str(f) for f in findings if f.severity == "warning"]
@@ -132,12 +133,12 @@ def examine(options: Options) -> Examination:
         Report(
             title=options.title or _host(asked.config) or "zot registry",
             zot=asked.facts.version.text,
-            passed=not problems,
-            verdict=_verdict(findings, told.results, gates),
+            passed=not wrong,
+            verdict=wrong or "No error was found.",
             findings=tuple(findings),
             table=told.table,
             before=told.before,
-            changes=_page_changes(told.comparison) if asked.compares and told.comparison else None,
+            changes=_page_changes(told.comparison) if asked.compares and told.comparison is not None else None,
             gates=gates,
             tests=told.results,
             answers=told.answers,
@@ -343,11 +344,12 @@ def _page_changes(comparison: Comparison) -> tuple[Change, ...]:
     return tuple(Change(sign, line) for sign, part in _by_direction(comparison) for line in part.lines())
 
 
-def _verdict(findings: Iterable[Finding], results: Iterable[TestResult], gates: Iterable[Gate]) -> str:
+def _wrong(findings: Iterable[Finding], results: Iterable[TestResult], gates: Iterable[Gate]) -> str:
+    """How much is wrong, in one sentence; empty where nothing is."""
     errors = sum(finding.severity == "error" for finding in findings)
     failed = sum(not one.passed for one in results)
     broken = sum(not gate.held for gate in gates)
-    wrong = [
+    counted = [
         f"{count} {one if count == 1 else many}"
         for count, one, many in (
             (errors, "error", "errors"),
@@ -356,9 +358,9 @@ def _verdict(findings: Iterable[Finding], results: Iterable[TestResult], gates: 
         )
         if count
     ]
-    if not wrong:
-        return "No error was found."
-    return f"There {'is' if errors + failed + broken == 1 else 'are'} {listed(wrong)}."
+    if not counted:
+        return ""
+    return f"There {'is' if errors + failed + broken == 1 else 'are'} {listed(counted)}."
 
 
 def _shortened(lines: Iterable[str], what: str, limit: int = MAX_WARNINGS) -> tuple[str, ...]:
