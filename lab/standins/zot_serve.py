@@ -58,7 +58,7 @@ def serve(
     try:
         listen(app, "zot", own, context=_tls(settings))
     except (click.ClickException, OSError) as error:
-        log("error", "failed to start controller, exiting", error=str(error))
+        Log()("error", "failed to start controller, exiting", error=str(error))
 
 
 def _check_servable(settings: Settings) -> None:
@@ -90,13 +90,15 @@ async def _reloading(zot: Zot, config: Path) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, os.kill, os.getpid(), signal.SIGTERM)
 
+    log = Log()  # as with zot, on standard output and whatever the level is
+
     async def follow(writes: AsyncIterator[None]) -> None:
         async for _ in writes:
-            zot.log("info", "config file changed, trying to reload config")
+            log("info", "config file changed, trying to reload config")
             try:
                 zot.reload(load(config, zot.settings.version))
             except BadConfig as error:
-                zot.log("error", "failed to reload config, retry writing it.", error=str(error))
+                log("error", "failed to reload config, retry writing it.", error=str(error))
             else:
                 zot.log("info", "loaded new configuration settings")
 
