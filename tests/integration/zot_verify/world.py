@@ -124,15 +124,13 @@ class World:
         return str(make_key(self.url, user, label, days)["apiKey"])
 
     def stored(self) -> set[tuple[str, int]]:
-        """Every file of the images below the storage, with its size; not zot's own databases and sessions."""
+        """Everything below the storage but zot's own files there (its databases) and folders with _ (its sessions)."""
         root = self.folder / "data"
+        below = ((path.relative_to(root), path) for path in root.rglob("*"))
         return {
-            (str(path.relative_to(root)), path.stat().st_size if path.is_file() else 0)
-            for path in root.rglob("*")
-            if path.relative_to(root).parts[0][0] != "_" and path.suffix not in {".db", ".lock"}
-            if not path.name.endswith((".db-wal", ".db-shm", ".json.tmp"))
-            if path.is_file() or (path.is_dir() and (path / "index.json").exists())
-            if path.parent != root or path.is_dir()
+            (str(place), path.stat().st_size if path.is_file() else 0)
+            for place, path in below
+            if not place.parts[0].startswith("_") and not (len(place.parts) == 1 and path.is_file())
         }
 
     def catalog(self) -> list[str]:
