@@ -110,7 +110,7 @@ class Zot:
         answer = self._ask("GET", API_KEYS, caller)
         if answer.status == 500:
             raise ServerError(
-                f"{answer.where} answered 500: its storage may be read-only or full (the use of a key is written down), "
+                f"{answer.where} answered 500: its storage may be read-only or full (a key's use is written down), "
                 "or it sees no credentials; look into its log",
                 status=500,
             )
