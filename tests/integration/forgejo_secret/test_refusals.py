@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.forgejo_secret.conftest import VALUE, Forge, Start
+from tests.integration.forgejo_secret.conftest import PEM, VALUE, Forge, Start
 
 REPO: dict[str, Any] = {"repository": "eblume/blumeops", "name": "X", "value": VALUE}
 
@@ -133,3 +133,11 @@ def test_tls_with_a_ca_of_ones_own(start: Start, tmp_path: Any) -> None:
     assert "signed by nobody that is trusted here; set ca_path" in forge.run(**REPO).msg
     assert forge.run(**REPO, ca_path=str(ca)).changed
     assert forge.run(**REPO, validate_certs=False).changed
+
+
+def test_on_create_leaves_an_existing_one_alone(forge: Forge) -> None:
+    options: dict[str, Any] = {"repository": "eblume/cv", "name": "ONCE", "update_value": "on_create"}
+    assert forge.run(**options, value=VALUE).result["created"] is True
+    again = forge.run(**options, value=PEM)
+    assert (again.changed, again.result["reason"]) == (False, "present, and update_value is on_create")
+    assert forge.stored("repos/eblume/cv")["ONCE"] == VALUE

@@ -110,30 +110,6 @@ def test_a_users_own_are_unknown_and_written_each_time(forge: Forge) -> None:
     assert forge.variables("users/eblume") == {}
 
 
-def test_twelve_steps_of_a_set(forge: Forge) -> None:
-    """Create, again, change, again, delete, again; each in check mode first, which changes nothing."""
-    org = {"organization": "acme", "secrets": [{"name": "O", "value": "value-of-o"}]}
-    steps: list[tuple[dict[str, str | None], int, int]] = [
-        ({"A": "value-1", "B": "value-2"}, 3, 0),
-        ({"A": "value-1", "B": "value-2"}, 0, 0),
-        ({"A": "value-1", "B": PEM}, 1, 0),
-        ({"A": "value-1", "B": PEM}, 0, 0),
-        ({"A": "value-1", "B": None}, 0, 1),
-        ({"A": "value-1", "B": None}, 0, 0),
-    ]
-    stored: dict[str, str] = {}
-    for values, written, deleted in steps:
-        for check in (True, False):
-            outcome = forge.run(cv(**values), org, check=check)
-            result = outcome.result
-            assert (result["written"], result["deleted"]) == (written, deleted)
-            assert result["changed"] is bool(written or deleted)
-            assert bool(result["diff"]["before"]) is result["changed"]
-            stored = stored if check else {name: value for name, value in values.items() if value is not None}
-            assert forge.stored() == stored
-            assert set(forge.variables()) <= {LEDGER_VARIABLE}
-
-
 def test_always_and_on_create(forge: Forge) -> None:
     forge.run(cv(A="value-of-a"))
     assert forge.run(cv(A="value-of-a"), update_value="always").result["written"] == 1

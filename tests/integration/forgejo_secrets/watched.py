@@ -23,8 +23,10 @@ from ansible_collections.blumeops.registry.plugins.module_utils._transport impor
 from lab.standins.forgejo_api import Forgejo
 from lab.standins.forgejo_store import Store
 from lab.standins.forgejo_world import World
+from tests.integration.forgejo_secret.conftest import forms
 from tests.integration.forgejo_secrets.server import InThread
 from tests.replay.forgejo import RECORDINGS, read_tokens
+from tests.run_module import Outcome, run_module
 
 LEDGER_KEY = "the-operators-own-ledger-key"
 KEY = Key(LEDGER_KEY)
@@ -73,9 +75,9 @@ class Watched(InThread):
         response: web.StreamResponse = await handler(request)
         place, _, name = request.path.removeprefix("/api/v1/").partition("/actions/secrets/")
         if name and request.method == "PUT" and response.status in {201, 204}:
-            self.seen[place, name] = json.loads(await request.read())["data"]
+            self.seen[place, name.upper()] = json.loads(await request.read())["data"]
         elif name and request.method == "DELETE" and response.status == 204:
-            self.seen.pop((place, name), None)
+            self.seen.pop((place, name.upper()), None)
         return response
 
     # -- looks ----------------------------------------------------------------------------------------------------
@@ -95,7 +97,8 @@ class Watched(InThread):
     def values(self, place: str) -> dict[str, str]:
         """What is stored: looked up in the stand-in; on a real server, the last value that it confirmed."""
         if not self.real:
-            return {name: secret.value for name, secret in self.store.place(place).secrets.items()}
+            key = "users/eblume" if place == "user" else place
+            return {name: secret.value for name, secret in self.store.place(key).secrets.items()}
         return {name: value for (where, name), value in self.seen.items() if where == place}
 
     def ledger(self, place: str) -> Ledger:
@@ -103,12 +106,16 @@ class Watched(InThread):
         return load(text, scope_in(place), KEY) if text else Ledger()
 
     def empty(self) -> None:
-        """Delete every secret and variable of the places that are used."""
+        """Delete every secret and variable of the places that are used, and of the user the secrets seen here."""
         self.kill_no_more()
         for place in PLACES:
             for kind in ("secrets", "variables"):
                 for item in self.ask("GET", f"{place}/actions/{kind}").json():
                     self.ask("DELETE", f"{place}/actions/{kind}/{item['name']}")
+        for name in self.values("user"):
+            self.ask("DELETE", f"user/actions/secrets/{name}")
+        for name in self.variables("user"):
+            self.ask("DELETE", f"user/actions/variables/{name}")
 
     # -- runs -----------------------------------------------------------------------------------------------------
 
@@ -116,6 +123,18 @@ class Watched(InThread):
         """Arguments of the module."""
         given = {"forgejo_url": self.url, "forgejo_token": self.token, "ledger_key": LEDGER_KEY, "retries": 0}
         return {**given, "scopes": list(scopes), **more}
+
+    def run(self, module: str, *, check: bool = False, **arguments: Any) -> Outcome:
+        """Run a module; neither a value nor the token is in anything that it prints."""
+        given = {"forgejo_url": self.url, "forgejo_token": self.token, "retries": 0, **arguments}
+        outcome = run_module(module, given, check=check)
+        scopes = arguments.get("scopes", ())
+        values = [secret.get("value") for scope in scopes for secret in scope["secrets"]]
+        hidden = [] if module == "forgejo_actions_variable" else [arguments.get("value"), *values]
+        for secret in (self.token, LEDGER_KEY, *hidden):
+            for form in forms(str(secret)) if secret and len(str(secret)) > 8 else []:
+                assert form not in outcome.output
+        return outcome
 
     def sync(
         self,
