@@ -19,7 +19,7 @@ STYLE: Final = """
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
 "Helvetica Neue",Arial,sans-serif}
-main{max-width:68rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
+main{max-width:74rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
 h1{font-size:1.9rem;line-height:1.2;letter-spacing:-.02em;margin:.1rem 0 0}
 h2{font-size:1.2rem;letter-spacing:-.01em;margin:2.75rem 0 .35rem}
 p{margin:.35rem 0}
@@ -45,6 +45,9 @@ td{padding:.7rem .75rem;border-top:1px solid var(--line);vertical-align:top}
 th:first-child,td:first-child{padding-left:1.15rem}
 td:last-child,th:last-child{padding-right:1.15rem}
 td.where{min-width:13rem}
+th:first-child,td.where{position:sticky;left:0;background:var(--card);z-index:1}
+.scroll:focus-visible{outline:2px solid var(--blue);outline-offset:2px}
+.scroll{border-radius:12px}
 .names{display:block;color:var(--soft);font-size:.86rem;margin-top:.15rem;overflow-wrap:anywhere}
 .pattern{font-weight:600}
 .acts{display:inline-flex;gap:3px;white-space:nowrap}
@@ -91,7 +94,7 @@ main{padding:1.6rem 1rem 3rem}h1{font-size:1.55rem}
 .grid,.grid tbody,.grid tr,.grid td{display:block;width:100%}
 .grid tr{padding:.85rem 1.05rem}.grid tr+tr{border-top:1px solid var(--line)}
 .grid td,.grid td:first-child,.grid td:last-child{border:0;padding:.2rem 0}
-.grid td.where{padding-bottom:.45rem}
+.grid td.where{padding-bottom:.45rem;position:static}
 .grid td.cell{display:flex;justify-content:space-between;gap:.8rem;align-items:center}
 .grid td.cell::before{content:attr(data-who);font-size:.92rem;overflow-wrap:anywhere}
 .finding,.changes li,details{padding-left:1rem;padding-right:1rem}}
@@ -141,7 +144,7 @@ that shows it.</p>
 <ul class="card changes">
 {% for change in changes %}
 <li><span class="mark {{ {'+': 'plus', '-': 'minus'}.get(change.sign, 'other') }}" aria-hidden="true">
-{{- '−' if change.sign == '-' else change.sign }}</span><span class="say">{{ change.sentence }}</span></li>
+{{- '−' if change.sign == '-' else change.sign }}</span><span>{{ change.sentence }}</span></li>
 {% endfor %}
 </ul>
 {% if more_changes %}<p class="lead">And {{ more_changes }} more.</p>{% endif %}
@@ -167,7 +170,7 @@ not count there.</p>
 <li><i class="conditional">R</i>at random, or under a condition</li>
 </ul>
 {% if lines %}
-<div class="card scroll">
+<div class="card scroll" tabindex="0" role="region" aria-label="Who may do what">
 <table class="grid">
 <thead><tr><th scope="col">Where</th>
 {% for subject in report.table.subjects %}<th scope="col">{{ subject.label }}</th>{% endfor %}
@@ -204,7 +207,7 @@ not count there.</p>
 <h3><span class="tag {{ finding.severity }}">{{ finding.code }} {{ finding.severity }}</span>
 <span class="say">{{ titles[finding.code] }}</span></h3>
 <p class="small"><code>{{ finding.place }}</code></p>
-<p class="say">{{ finding.reason }}</p>
+<p>{{ finding.reason }}</p>
 <p class="fix"><b>Fix:</b> {{ finding.fix }}</p>
 </article>
 {% else %}
