@@ -90,7 +90,7 @@ details ol{margin:.6rem 0 .2rem;padding-left:1.3rem;color:var(--soft);font-size:
 footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
 @media(max-width:46rem){
 main{padding:1.6rem 1rem 3rem}h1{font-size:1.55rem}
-.grid thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
+.grid thead{display:none}
 .grid,.grid tbody,.grid tr,.grid td{display:block;width:100%}
 .grid tr{padding:.85rem 1.05rem}.grid tr+tr{border-top:1px solid var(--line)}
 .grid td,.grid td:first-child,.grid td:last-child{border:0;padding:.2rem 0}
