@@ -159,12 +159,12 @@ def test_entries_of_other_credentials_are_not_seen(run: subprocess.Popen[bytes])
 
 def test_the_broker_knows_neither_names_nor_credentials(run: subprocess.Popen[bytes]) -> None:
     memory = RunMemory(["connect", "h", "LAB-token"], run.pid)
-    asked: list[bytes] = []
-    exchange = memory._exchange
-    memory._exchange = lambda message: (asked.append(message), exchange(message))[1]  # type: ignore[method-assign]
+    asked: list[str] = []
+    ask = memory._ask
+    memory._ask = lambda request: (asked.append(json.dumps(request)), ask(request))[1]  # type: ignore[method-assign]
     memory.fetch(("asked", "blumeops", "Forgejo Secrets"), lambda: {"id": "x"})
-    said = b"".join(asked).decode()
-    assert said
+    said = "".join(asked)
+    assert "put" in said
     assert not [word for word in ("LAB-token", "blumeops", "Forgejo") if word in said]
 
 
@@ -281,8 +281,10 @@ def test_who_is_answered(monkeypatch: pytest.MonkeyPatch, uid: int, request_of: 
 def test_an_answer_of_another_user_is_not_taken(run: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     RunMemory("me", run.pid).fetch(KEY, lambda: "LAB-value")
     monkeypatch.setattr(run_broker, "peer_uid", lambda _: os.geteuid() + 1)
-    memory = RunMemory("me", run.pid)
-    assert memory._exchange(b"LAB-anything") is None
+    sent: list[bytes] = []
+    monkeypatch.setattr(socket.socket, "sendall", lambda _, data: sent.append(data))
+    assert RunMemory("me", run.pid)._ask({"get": "anything"}) is None
+    assert sent == []
 
 
 def test_requests_that_make_no_sense_do_no_harm(run: subprocess.Popen[bytes]) -> None:
@@ -290,7 +292,11 @@ def test_requests_that_make_no_sense_do_no_harm(run: subprocess.Popen[bytes]) ->
     memory.fetch(KEY, lambda: "LAB-value")
     name = f"{run.pid}:{run_broker.started(run.pid)}"
     for message in (b"", b"[]", b"\xff", b"[" * 5000, b'{"run": 1}', json.dumps({"run": name, "put": 1}).encode()):
-        assert memory._exchange(message) is None
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(memory._socket)
+            connection.sendall(message)
+            connection.shutdown(socket.SHUT_WR)
+            assert run_broker.receive(connection) == b""
     assert RunMemory("me", run.pid).fetch(KEY, boom) == "LAB-value"
 
 

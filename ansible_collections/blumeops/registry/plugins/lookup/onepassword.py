@@ -159,8 +159,11 @@ _raw:
   elements: str
 """
 
+import dataclasses
+import functools
 from typing import Any
 
+from ansible import constants as C
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
@@ -169,42 +172,59 @@ from ansible_collections.blumeops.registry.plugins.module_utils._onepassword.ref
 from ansible_collections.blumeops.registry.plugins.plugin_utils.onepassword import Settings, credentials, read
 from ansible_collections.blumeops.registry.plugins.plugin_utils.run_cache import RunMemory
 
+#: The options of a call, by its arguments; see LookupModule._read.
+_known: dict[frozenset[tuple[str, Any]], dict[str, Any]] = {}
+
 
 class LookupModule(LookupBase):
     """References in, values out."""
 
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         """Resolve all terms, or raise one AnsibleLookupError."""
-        # A lookup gets the variables as they are written, with their templates unresolved.
-        given = {name: value for name, value in (variables or {}).items() if name.startswith("onepassword_")}
-        resolved = {name: self._templar.template(value) for name, value in given.items()} if self._templar else given
-        self.set_options(var_options=resolved, direct=kwargs)
+        options = self._read(variables or {}, kwargs)
         try:
-            references, settings = self._references(terms), self._settings()
-            memory = RunMemory(credentials(settings)) if references and self.get_option("cache") == "run" else None
+            references = _references(self._flatten(terms), options)
+            settings = Settings(**{field.name: options[field.name] for field in dataclasses.fields(Settings)})
+            memory = RunMemory(credentials(settings)) if references and options["cache"] == "run" else None
             return read(references, settings, memory)
         except RegistryError as error:
             raise AnsibleLookupError(f"onepassword: {error}") from None
 
-    def _settings(self) -> Settings:
-        names = (
-            *("backend", "connect_host", "connect_token", "service_account_token", "account", "op_path", "timeout"),
-            *("retries", "ca_path", "allow_empty", "default", "encoding", "show_names"),
-        )
-        return Settings(**{name: self.get_option(name) for name in names})
+    def _read(self, variables: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+        """The options. Ansible takes longer to work them out than all else takes that was looked up before, so where
+        no variable has a say (they may differ from use to use) they are worked out once for the same arguments.
+        """
+        # A lookup gets the variables as they are written, with their templates unresolved.
+        given = {name: variables[name] for name in _variables(self._load_name) if name in variables}
+        if self._templar is not None:
+            given = {name: self._templar.template(value) for name, value in given.items()}
+        try:
+            key = None if given else frozenset(arguments.items())
+        except TypeError:  # an argument that is a list or a mapping
+            key = None
+        options = None if key is None else _known.get(key)
+        if options is None:
+            self.set_options(var_options=given, direct=arguments)
+            options = self.get_options()
+            if key is not None:
+                _known[key] = options
+        return options
 
-    def _references(self, terms: list[Any]) -> list[Reference]:
-        parts = {name: self.get_option(name) for name in ("vault", "item", "section", "field")}
-        given = [name for name, value in parts.items() if value is not None]
-        flat = self._flatten(terms)
-        if not given:
-            return [parse(term) for term in flat]
-        if flat:
-            raise InvalidInput("give secret references, or vault=, item= and field=, but not both in one call")
-        missing = [name for name in ("vault", "item", "field") if parts[name] is None]
-        if missing:
-            raise InvalidInput(
-                f"{' and '.join(f'{name}=' for name in missing)} missing: vault=, item=, field= go together"
-            )
-        attribute, ssh_format = self.get_option("attribute") or "", self.get_option("ssh_format") or ""
-        return [build(**parts, attribute=attribute, ssh_format=ssh_format)]
+
+@functools.cache
+def _variables(plugin: str) -> tuple[str, ...]:
+    """The variables that set options of this lookup, as documented above."""
+    return tuple(C.config.get_plugin_vars("lookup", plugin))
+
+
+def _references(terms: list[Any], options: dict[str, Any]) -> list[Reference]:
+    """What is asked for, by terms or by names given one by one."""
+    parts = {name: options[name] for name in ("vault", "item", "section", "field")}
+    if all(value is None for value in parts.values()):
+        return [parse(term) for term in terms]
+    if terms:
+        raise InvalidInput("give secret references, or vault=, item= and field=, but not both in one call")
+    missing = [name for name in ("vault", "item", "field") if parts[name] is None]
+    if missing:
+        raise InvalidInput(f"{' and '.join(f'{name}=' for name in missing)} missing: vault=, item=, field= go together")
+    return [build(**parts, attribute=options["attribute"] or "", ssh_format=options["ssh_format"] or "")]

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
+import os
 import shutil
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput, NotFound, RegistryError
 from ansible_collections.blumeops.registry.plugins.module_utils._onepassword import resolve
-from ansible_collections.blumeops.registry.plugins.module_utils._onepassword.cli import Op
 from ansible_collections.blumeops.registry.plugins.module_utils._onepassword.reference import (
     Reference,
     is_id,
     op_problem,
 )
 from ansible_collections.blumeops.registry.plugins.module_utils._onepassword.resolve import Json, Missing
+
+if TYPE_CHECKING:
+    from ansible_collections.blumeops.registry.plugins.module_utils._onepassword.cli import Op
+    from ansible_collections.blumeops.registry.plugins.module_utils._onepassword.connect import Connect
 
 try:  # ansible-core 2.22: what is registered is replaced in everything that Ansible shows
     from ansible.module_utils.secrets import register_secrets
@@ -111,26 +116,24 @@ class ConnectSource:
 
     def __init__(self, settings: Settings, memory: Memory) -> None:
         self._settings, self._memory = settings, memory
-        self._opened: Any = None
 
-    @property
-    def _client(self) -> Any:
-        """The client, opened on first use: what is remembered needs none."""
-        if self._opened is None:
-            from ansible_collections.blumeops.registry.plugins.module_utils._onepassword.connect import Connect
+    @functools.cached_property
+    def _client(self) -> Connect:
+        """The client, imported and opened on first use: what is remembered needs none."""
+        from ansible_collections.blumeops.registry.plugins.module_utils._onepassword.connect import Connect
 
-            self._opened = Connect(
-                self._settings.connect_host or "",
-                self._settings.connect_token or "",
-                timeout=self._settings.timeout,
-                retries=self._settings.retries,
-                ca_path=self._settings.ca_path,
-            )
-        return self._opened
+        return Connect(
+            self._settings.connect_host or "",
+            self._settings.connect_token or "",
+            timeout=self._settings.timeout,
+            retries=self._settings.retries,
+            ca_path=self._settings.ca_path,
+        )
 
     def close(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
+        """Close the connections, if any was opened."""
+        if "_client" in self.__dict__:
+            self._client.close()
 
     def item(self, reference: Reference) -> Json:
         """The whole item of a reference.
@@ -164,18 +167,30 @@ class ConnectSource:
 
     def again(self, item: Json, reference: Reference) -> Json:
         """The same item as it is now."""
-        return cast(Json, self._client.item(item["vault"], str(item["id"])))
+        return self._client.item(item["vault"], str(item["id"]))
 
     def content(self, item: Json, file: Json, reference: Reference) -> bytes:
         """The content of a file of an item."""
-        return cast(bytes, self._client.content(item["vault"], str(item["id"]), file))
+        return self._client.content(item["vault"], str(item["id"]), file)
 
 
 class OpSource:
     """Items by ``op``: one process an item."""
 
-    def __init__(self, op: Op, memory: Memory) -> None:
-        self._op, self._memory = op, memory
+    def __init__(self, settings: Settings, memory: Memory) -> None:
+        self._settings, self._memory = settings, memory
+
+    @functools.cached_property
+    def op(self) -> Op:
+        """The command; imported on first use, like Connect's client."""
+        from ansible_collections.blumeops.registry.plugins.module_utils._onepassword.cli import Op
+
+        return Op(
+            path=self._settings.op_path,
+            service_account_token=(self._settings.service_account_token or "").strip() or None,
+            account=self._settings.account,
+            timeout=self._settings.timeout,
+        )
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -185,7 +200,7 @@ class OpSource:
         return cast(Json, self._memory.fetch(("item", reference.vault, reference.item), lambda: self._get(reference)))
 
     def _get(self, reference: Reference) -> Json:
-        item = self._op.item(reference)
+        item = self.op.item(reference)
         vault = item.get("vault")
         if isinstance(vault, dict):
             self._memory.keep(("item", str(vault.get("id")), str(item.get("id"))), item)
@@ -193,11 +208,11 @@ class OpSource:
 
     def again(self, item: Json, reference: Reference) -> Json:
         """The same item as it is now."""
-        return self._op.item(reference)
+        return self.op.item(reference)
 
     def content(self, item: Json, file: Json, reference: Reference) -> bytes:
         """The content of a file of an item."""
-        return self._op.content(item, file, reference)
+        return self.op.content(item, file, reference)
 
 
 def read(references: Sequence[Reference], settings: Settings, memory: Memory | None = None) -> list[str]:
@@ -213,7 +228,6 @@ def read(references: Sequence[Reference], settings: Settings, memory: Memory | N
     register_secrets([one for one in (settings.connect_token, settings.service_account_token) if one])
     if not references:
         return []
-    op = _op(settings)
     if backend == "op":
         for reference in references:
             # A typed reference must be one that op takes; names given one by one may hold anything.
@@ -223,13 +237,13 @@ def read(references: Sequence[Reference], settings: Settings, memory: Memory | N
                     f"{reference} {problem}: use the 26-character id instead of the name, or vault=, item= and field="
                 )
     remembered = memory if memory is not None else CallMemory()
-    if backend == "op" and not remembered.shared:
+    source = OpSource(settings, remembered) if backend == "op" else ConnectSource(settings, remembered)
+    if isinstance(source, OpSource) and not remembered.shared:
         plain = [reference for reference in references if op_problem(reference) is None]
-        answers = op.read(plain, allow_missing=settings.default is not None)
+        answers = source.op.read(plain, allow_missing=settings.default is not None)
         known = {reference: _judge(answer, reference, settings) for reference, answer in answers.items()}
     else:
         known = {}
-    source = OpSource(op, remembered) if backend == "op" else ConnectSource(settings, remembered)
     try:
         for reference in references:
             if reference not in known:
@@ -241,23 +255,16 @@ def read(references: Sequence[Reference], settings: Settings, memory: Memory | N
     return values
 
 
+@functools.lru_cache(maxsize=8)
 def credentials(settings: Settings) -> list[object]:
     """Everything that decides who is asked and as whom: what was fetched by others is not for this lookup."""
     if settings.chosen() == "connect":
         return ["connect", settings.connect_host, (settings.connect_token or "").strip()]
-    environment = _op(settings).environment()
-    own = {name: value for name, value in environment.items() if name.startswith("OP_")}
-    own |= {name: environment.get(name, "") for name in ("HOME", "XDG_CONFIG_HOME")}
-    return ["op", shutil.which(settings.op_path) or settings.op_path, own]
-
-
-def _op(settings: Settings) -> Op:
-    return Op(
-        path=settings.op_path,
-        service_account_token=(settings.service_account_token or "").strip() or None,
-        account=settings.account,
-        timeout=settings.timeout,
-    )
+    dropped = {"OP_CONNECT_HOST", "OP_CONNECT_TOKEN", "OP_SERVICE_ACCOUNT_TOKEN"}  # see Op.environment
+    own = {name: value for name, value in os.environ.items() if name.startswith("OP_") and name not in dropped}
+    own |= {name: os.environ.get(name, "") for name in ("HOME", "XDG_CONFIG_HOME")}
+    command = shutil.which(settings.op_path) or settings.op_path
+    return ["op", command, settings.service_account_token, settings.account, own]
 
 
 def _judge(answer: bytes | Missing, reference: Reference, settings: Settings) -> str:

@@ -14,7 +14,6 @@ Only the standard library without site-packages, for it runs as a program of its
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import pathlib
@@ -83,6 +82,8 @@ def no_core_dumps() -> None:
 
     A limit of 0 is not enough on Linux, where a dump that goes through a pipe ignores it (core(5)).
     """
+    import ctypes  # the forks import this file too, and have no use for it
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     library = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "linux":

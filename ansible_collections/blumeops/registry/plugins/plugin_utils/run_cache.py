@@ -38,6 +38,9 @@ PATIENCE = 20.0
 #: What a Python needs of the environment to start; the rest may hold secrets and is not handed over.
 _NEEDED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "PYTHONHOME")
 
+#: What the broker has told this fork, by name of the entry. Never filled in the main process.
+_told: dict[str, Any] = {}
+
 _brokers: list[subprocess.Popen[bytes]] = []  # kept, so that Python does not complain that they still run
 
 
@@ -55,14 +58,12 @@ class RunMemory:
     shared = True
 
     def __init__(self, credentials: object, run: int | None = None) -> None:
-        pid = run_process() if run is None else run
-        start = _started(pid)
-        if start is None:
-            raise InvalidInput("cache: run has no ansible-playbook to belong to, for that has ended: use cache: none")
-        self._pid, self._start = pid, start
-        self._credentials = hashlib.sha256(json.dumps(credentials, sort_keys=True).encode()).hexdigest()
-        self._directory = private_directory(f"{pid}:{start}")
+        self._pid = run_process() if run is None else run
+        self._begun, self._directory = _place(self._pid)
         self._socket = str(self._directory / "s")
+        self._credentials = hashlib.sha256(json.dumps(credentials, sort_keys=True).encode()).hexdigest()
+        # A fork ends with its task, so it may keep what it was told; the main process asks the broker each time.
+        self._fork = _told if run is None and self._pid != os.getpid() else {}
         self._mine: dict[tuple[str, ...], Any] = {}
         self._old: set[tuple[str, ...]] = set()
         self._renewing = False
@@ -78,21 +79,30 @@ class RunMemory:
             return self._mine[key]
         with self._lock(key):
             if self._renewing or not self._look(key):
+                self._start()  # now, so that it starts while 1Password is asked
                 self.keep(key, make())
         return self._mine[key]
 
     def _look(self, key: tuple[str, ...]) -> bool:
-        answer = self._ask({"get": self._name(key)}, start=False)
-        if answer is None or "value" not in answer:
-            return False
-        self._mine[key] = json.loads(answer["value"])
+        name = self._name(key)
+        if name not in self._fork:
+            answer = self._ask({"get": name})
+            if answer is None or "value" not in answer:
+                return False
+            self._fork[name] = json.loads(answer["value"])
+        self._mine[key] = self._fork[name]
         self._old.add(key)
         return True
 
     def keep(self, key: tuple[str, ...], value: Any) -> None:
         """Hand a value in for all forks; codes of one-time passwords are taken out first."""
-        self._mine[key] = value
-        self._ask({"put": self._name(key), "value": json.dumps(without_codes(value))}, start=True)
+        name, kept = self._name(key), without_codes(value)
+        self._mine[key], self._fork[name] = value, kept
+        request = {"put": name, "value": json.dumps(kept)}
+        if self._ask(request) is None:
+            self._start()
+            if self._ask(request) is None:
+                raise InvalidInput("cache: run could not start the process that remembers: use cache: none")
 
     def renew(self) -> bool:
         """From now on ask 1Password again, and hand in what it says; False where nothing came from other forks.
@@ -123,34 +133,36 @@ class RunMemory:
 
     # -- the broker -------------------------------------------------------------------------------------------------
 
-    def _ask(self, request: dict[str, str], *, start: bool) -> dict[str, Any] | None:
-        """The broker's answer; None where none runs and ``start`` does not ask for one."""
-        message = json.dumps({"run": f"{self._pid}:{self._start}", **request}).encode()
+    def _ask(self, request: dict[str, str]) -> dict[str, Any] | None:
+        """The broker's answer to a request; None where none answers."""
+        message = json.dumps({"run": f"{self._pid}:{self._begun}", **request}).encode()
         if len(message) > run_broker.LARGEST:
-            return None
-        answer = self._exchange(message)
-        if answer is None and start:
-            with self._lock(("broker",)):
-                answer = self._exchange(message)
-                if answer is None:
-                    self._start_broker()
-                    answer = self._exchange(message)
-            if answer is None:
-                raise InvalidInput("cache: run could not start the process that remembers: use cache: none")
-        return answer
-
-    def _exchange(self, message: bytes) -> dict[str, Any] | None:
-        """One request to a broker of this user; None where nobody answers."""
-        with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(PATIENCE)
-            connection.connect(self._socket)
-            if run_broker.peer_uid(connection) != os.geteuid():
-                return None
-            connection.sendall(message)
-            connection.shutdown(socket.SHUT_WR)
-            answer = json.loads(run_broker.receive(connection))
-            return answer if isinstance(answer, dict) else None
+            return {}  # too large to be remembered
+        with self._connection() as connection, contextlib.suppress(OSError, ValueError):
+            if connection is not None:
+                connection.sendall(message)
+                connection.shutdown(socket.SHUT_WR)
+                answer = json.loads(run_broker.receive(connection))
+                return answer if isinstance(answer, dict) else None
         return None
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[socket.socket | None]:
+        """A connection to a broker of this user; None where there is none."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            try:
+                connection.connect(self._socket)
+                trusted = run_broker.peer_uid(connection) == os.geteuid()
+            except OSError:
+                trusted = False
+            yield connection if trusted else None
+
+    def _start(self) -> None:
+        """See to it that there is a broker."""
+        with self._lock(("broker",)), self._connection() as connection:
+            if connection is None:
+                self._start_broker()
 
     def _start_broker(self) -> None:
         """Start the broker as a program of its own: it has nothing of this process but the listening socket."""
@@ -161,7 +173,7 @@ class RunMemory:
             os.chmod(self._socket, 0o600)
             listener.listen(128)
             descriptor = listener.fileno()
-            command = [sys.executable, "-I", "-S", run_broker.__file__, str(descriptor), str(self._pid), self._start]
+            command = [sys.executable, "-I", "-S", run_broker.__file__, str(descriptor), str(self._pid), self._begun]
             _brokers.append(
                 subprocess.Popen(
                     [*command, str(self._directory)],
@@ -177,9 +189,12 @@ class RunMemory:
 
 
 @functools.cache
-def _started(pid: int) -> str | None:
-    """When the run was started; asked once a process, for without /proc it costs a command."""
-    return run_broker.started(pid)
+def _place(pid: int) -> tuple[str, pathlib.Path]:
+    """When a run was started, and its directory; found once a process, for without /proc it costs a command."""
+    start = run_broker.started(pid)
+    if start is None:
+        raise InvalidInput("cache: run has no ansible-playbook to belong to, for that has ended: use cache: none")
+    return start, private_directory(f"{pid}:{start}")
 
 
 def without_codes(value: Any) -> Any:

@@ -99,7 +99,7 @@ class Op:
     service_account_token: str | None = None
     account: str | None = None
     timeout: float = 15.0
-    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     def environment(self) -> dict[str, str]:
         """The environment of ``op``.
