@@ -2,6 +2,10 @@
 
 It answers as zot 2.1.20 was measured to (tests/contracts/zot), so that roles, modules and tests run where the real
 one cannot be installed. ``serve`` takes address, port, TLS, storage and everything else from the configuration.
+
+Left out: ``serve`` refuses LDAP, bearer tokens and remote storage; sync, gc, scrub, rate limits, quotas, client
+certificates, the audit log, the queries of the search extension and the web pages are accepted and do nothing.
+``verify`` does not check the types of CEL expressions.
 """
 
 from __future__ import annotations
@@ -12,8 +16,11 @@ from pathlib import Path
 import click
 
 from lab.standins.zot_config import load
-from lab.standins.zot_decode import BadConfig
+from lab.standins.zot_decode import BadConfig, Panic
 from lab.standins.zot_log import BUILD, SPEC, Log
+
+#: What a Go program ends with after a panic.
+PANIC = 2
 
 
 class Version(click.ParamType[tuple[int, ...]]):
@@ -33,6 +40,13 @@ as_version = click.option(
     help="Imitate an older zot: the keys that it knows, and what its policy allowed.",
 )
 config = click.argument("config", type=click.Path(path_type=Path))
+
+
+def refuse(error: BadConfig) -> int:
+    """Say why a configuration cannot be used; the exit status."""
+    panics = isinstance(error, Panic)
+    click.echo(f"panic: {error}" if panics else f"Error: {error}", err=True)
+    return PANIC if panics else 1
 
 
 class Commands(click.Group):
@@ -70,9 +84,9 @@ def verify(config: Path, as_version: tuple[int, ...] | None) -> None:
     try:
         load(config, as_version)
     except BadConfig as error:
-        log("error", "invalid config file", config=str(config))
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        if not isinstance(error, Panic):
+            log("error", "invalid config file", config=str(config))
+        sys.exit(refuse(error))
     log("info", "config file is valid", config=str(config))
 
 

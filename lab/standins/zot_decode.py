@@ -64,6 +64,10 @@ class BadConfig(Exception):
     """The file cannot be used; ``str()`` is zot's message."""
 
 
+class Panic(BadConfig):
+    """What makes zot end at once, with another exit status."""
+
+
 class _Mismatch(Exception):
     """One value does not fit its field."""
 

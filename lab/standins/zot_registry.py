@@ -68,15 +68,11 @@ class Registry:
             limit = int(request.query.get("n", ""))
         except ValueError:
             limit = -1
-        last = request.query.get("last", "")
         names: list[str] = []
-        found = not last
-        for name in self._stores.repositories():
+        for name in self._stores.repositories(request.query.get("last", "")):
             if len(names) == limit:
                 break
-            if name == last:
-                found = True
-            elif found and self._may_list(request, name):
+            if self._may_list(request, name):
                 names.append(name)
         headers = (
             {"Link": f'</v2/_catalog?n={limit}&last={names[-1]}>; rel="next"'} if 0 < len(names) == limit else None

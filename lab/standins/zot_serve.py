@@ -15,16 +15,13 @@ import click
 
 from lab.standins.common import Options, options
 from lab.standins.common import serve as listen
-from lab.standins.zot import as_version, config
+from lab.standins.zot import PANIC, as_version, config, refuse
 from lab.standins.zot_config import Settings, load
 from lab.standins.zot_decode import BadConfig
 from lab.standins.zot_log import Log
 from lab.standins.zot_server import Zot
 from lab.standins.zot_storage import Trouble
 from lab.standins.zot_watch import watch
-
-#: What a Go program ends with after a panic.
-PANIC = 2
 
 
 @click.command()
@@ -46,9 +43,10 @@ def serve(
         _check_servable(settings)
         log = Log(settings.log_level, settings.log_output)
         zot = Zot(settings, log, trouble=disk or "", behind_stripping_proxy=strip_authorization)
-    except (BadConfig, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+    except BadConfig as error:
+        sys.exit(refuse(error))
+    except OSError as error:
+        sys.exit(f"Error: {error}")
     except ValueError as error:  # the issuer
         Log()("error", "failed to initialize new relying party oidc", error=str(error))
         sys.exit(PANIC)

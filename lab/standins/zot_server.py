@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import html
 import json
 import secrets
@@ -127,7 +126,7 @@ class Zot:
         app = web.Application(client_max_size=0)
         app.router.add_route("*", "/{path:.*}", handle)
         app.on_response_prepare.append(bare)
-        app[ERROR_BODY] = lambda status: {"errors": [error("UNAUTHORIZED" if status == 401 else "DENIED")]}
+        app[ERROR_BODY] = lambda status: error("UNAUTHORIZED") if status == 401 else {"errors": [error("DENIED")]}
         return app
 
     def _routes(self) -> list[Any]:
@@ -281,7 +280,7 @@ class Zot:
         scheme, _, encoded = header.partition(" ")
         try:
             name, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return None
         if scheme.lower() != "basic" or not colon:
             return None

@@ -454,10 +454,18 @@ class Stores:
         first, slash, _ = repo.partition("/")
         return self._below.get(f"/{first}", self.main) if slash else self.main
 
-    def repositories(self) -> Iterator[str]:
-        yield from self.main.repositories()
-        for store in self._below.values():
-            yield from store.repositories()
+    def repositories(self, after: str = "") -> Iterator[str]:
+        """The names that follow ``after``. Each store is a list of its own: those behind its store begin anew."""
+        for store in (self.main, *self._below.values()):
+            if after and store is not self.of(after):
+                continue
+            names = store.repositories()
+            if after:
+                for name in names:
+                    if name == after:
+                        break
+            yield from names
+            after = ""
 
 
 def _tag(descriptor: Mapping[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lab.running import ROOT, environment
 from lab.standins import zot_conditions, zot_decode
 from lab.standins.zot_config import Settings, fields, load
 from lab.standins.zot_decode import BadConfig, ListOf, MapOf, Struct
@@ -124,6 +125,18 @@ def test_the_suffix_of_the_file_does_not_matter(tmp_path: pathlib.Path) -> None:
     assert verdict(tmp_path, BASE, "config.json.tmp") == (0, "")
     assert verdict(tmp_path, BASE, "source") == (0, "")
     assert verdict(tmp_path, BASE, "config.yaml") == (0, "")
+
+
+def test_verify_makes_the_log_file_or_panics(tmp_path: pathlib.Path) -> None:
+    """With the rights of whoever asks, so that the service may not be able to write to it afterwards."""
+    log, config = tmp_path / "zot.log", tmp_path / "config.json"
+    config.write_text(json.dumps(with_value("log", {"output": str(log)})))
+    command = [*program("verify"), str(config)]
+    assert subprocess.run(command, capture_output=True, env=environment(), cwd=ROOT).returncode == 0
+    assert log.stat().st_mode & 0o777 == 0o600
+    config.write_text(json.dumps(with_value("log", {"output": f"{tmp_path}/missing/zot.log"})))
+    done = subprocess.run(command, capture_output=True, env=environment(), cwd=ROOT)
+    assert (done.returncode, done.stderr.startswith(b"panic: open ")) == (2, True)
 
 
 def test_an_older_zot_does_not_know_the_newer_keys(tmp_path: pathlib.Path) -> None:
