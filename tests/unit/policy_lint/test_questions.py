@@ -260,3 +260,11 @@ def test_uncontrolled_registry_is_told() -> None:
     answer = ask(policy, question())
     assert answer.outcome == "allow"
     assert answer.sentence == "zot-ci (in artifact-workloads) may read a: nothing controls it."
+
+
+def test_anonymous_is_turned_away_where_no_block_has_an_anonymous_policy() -> None:
+    policy = parse_policy({"repositories": {"**": {"defaultPolicy": ["read"]}}}).policy
+    answer = ask(policy, question(subject="anonymous", image="b"))
+    assert answer.sentence == (
+        "anonymous may not read b: no block has an anonymousPolicy, so zot asks everybody to log in."
+    )

@@ -222,7 +222,8 @@ def _anonymous_writes(policy: Policy) -> Iterator[Finding]:
             yield found(f"repositories[{block.pattern!r}].anonymousPolicy", writes, "Anonymous callers")
     for place, rule in rules_of(policy):
         if "" in rule.users and (writes := set(rule.actions) & set(WRITES)):
-            yield found(f"{place}.users", writes, "A user without a name is the anonymous caller, who")
+            soon = "" if policy.admits_anonymous else ", as soon as any block has an anonymousPolicy,"
+            yield found(f"{place}.users", writes, f"A user without a name is the anonymous caller, who{soon}")
 
 
 def _writes_without_read(policy: Policy, facts: Facts) -> Iterator[Finding]:
@@ -354,7 +355,7 @@ def _condition(place: str, expression: str) -> Iterator[Finding]:
     known_tops = {name for name in REQUEST_FIELDS if "." not in name}
     for found in _FIELD.finditer(_STRINGS.sub("''", expression[:MAX_EXPRESSION])):
         parts = tuple(part.strip() for part in found[1].split(".")[1:])
-        if not parts or parts[0] == "claims":
+        if not parts:
             continue
         asked = parts[0] if parts[0] not in ("user", "auth", "client", "tls") else ".".join(parts[:2])
         if asked in REQUEST_FIELDS:

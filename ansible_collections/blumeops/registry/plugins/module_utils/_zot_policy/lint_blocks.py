@@ -386,6 +386,9 @@ def _rights(policy: Policy, block: Block, subject: Subject) -> set[str]:
 
 
 def _anonymous(policy: Policy, block: Block) -> set[str]:
+    """What anonymous callers may do here: nothing at all where no block of the policy has an anonymousPolicy."""
+    if not policy.admits_anonymous:
+        return set()
     rights = set(block.anonymous_actions)
     for rule in (*block.rules, policy.admin):
         if "" in rule.users and not rule.conditions:

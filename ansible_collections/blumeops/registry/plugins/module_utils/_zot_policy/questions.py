@@ -14,6 +14,7 @@ from typing import Any, Final
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.decide import (
     Check,
+    Identity,
     Outcome,
     decide_action,
     explain,
@@ -133,10 +134,10 @@ def ask(policy: Policy, question: Question) -> Answer:
     label = shown(question.subject.label)
     if question.subject.kind == "user" and identity.groups:
         label += f" (in {listed(map(shown, identity.groups))})"
-    return Answer(question, check.outcome, f"{label} {_verdict(policy, check, what)}", tuple(why))
+    return Answer(question, check.outcome, f"{label} {_verdict(policy, identity, check, what)}", tuple(why))
 
 
-def _verdict(policy: Policy, check: Check, what: str) -> str:
+def _verdict(policy: Policy, identity: Identity, check: Check, what: str) -> str:
     if not policy.enabled:
         return (
             f"may {what}: nothing controls it." if check.outcome == "allow" else f"may not {what} without logging in."
@@ -149,8 +150,8 @@ def _verdict(policy: Policy, check: Check, what: str) -> str:
         return f"may {what} only while {listed(c.expression for c in check.conditions)} holds."
     if check.blocks:
         return f"may not {what}: the block {_quoted(check.blocks)} decides, and no rule there grants that."
-    if not policy.admits_anonymous:
-        return f"may not {what}: no rule grants that."
+    if identity.anonymous and not policy.admits_anonymous:
+        return f"may not {what}: no block has an anonymousPolicy, so zot asks everybody to log in."
     return f"may not {what}: no pattern matches the name, and adminPolicy does not grant it."
 
 
