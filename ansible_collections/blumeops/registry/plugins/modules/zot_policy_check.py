@@ -19,7 +19,7 @@ description:
     asked and nothing is changed, so run it on the controller.
   - Fails where there is an error, a test that does not hold or a gate that is broken, see O(fail_on). Warnings are
     shown as warnings of Ansible.
-  - The guide C(docs/policy.md) explains every code of a finding.
+  - The guide C(docs/policy.md) in the repository of the collection explains every code of a finding.
 extends_documentation_fragment:
   - blumeops.registry.attributes
 attributes:
@@ -188,10 +188,6 @@ options:
     type: str
 requirements:
   - jinja2 (Python package; comes with ansible-core)
-seealso:
-  - name: Guide to policies
-    description: How a wrong policy looks, and every code.
-    link: https://forge.eblu.me/eblume/blumeops/src/branch/main/docs/policy.md
 """
 
 EXAMPLES = r"""
