@@ -193,6 +193,12 @@ def test_what_zot_verify_refuses_never_lands(running: Registry, broken: dict[str
     assert running.readable("private/app")
 
 
+def test_the_check_leaves_no_log_behind(registry: Registry) -> None:
+    log = registry.folder / "zot.log"
+    registry.install({**registry.config(OPEN), "log": {"level": "error", "output": str(log)}}, check_mode=True)
+    assert not log.exists()
+
+
 def test_a_port_that_is_taken_is_named_before_anything_is_written(registry: Registry) -> None:
     told = f"127.0.0.1:{registry.port}.*in use.*nothing was written"
     with socket.create_server(("127.0.0.1", registry.port)), pytest.raises(RegistryError, match=told):

@@ -597,7 +597,7 @@ CASES = [
     ),
     Case(
         "ZP209",
-        "warning",
+        "error",
         policy(groups=["admins"]),
         policy(groups=["admins"], actions=["read"]),
         "policies[2]",

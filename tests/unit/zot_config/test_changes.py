@@ -29,7 +29,7 @@ OLD: dict[str, Any] = {
     [
         ("http.accessControl.repositories", {"**": {"defaultPolicy": ["read"]}}, ["http.accessControl"], []),
         ("http.accessControl.metrics", {"anonymousPolicy": ["read"]}, ["http.accessControl"], []),
-        ("http.accessControl", None, ["http.accessControl"], []),
+        ("http.accessControl", None, [], ["http.accessControl"]),
         ("http.auth.htpasswd", {"path": "/h"}, ["http.auth.htpasswd"], []),
         ("storage.gc", False, ["storage.gc"], []),
         ("storage.gcDelay", "2h", ["storage.gcDelay"], []),

@@ -69,6 +69,10 @@ class Installation:
     def verify(self, config: Config) -> None:
         """Ask ``zot verify``; the credentials file is stood in for by one with an invented secret."""
         with tempfile.TemporaryDirectory(dir=self.module.tmpdir) as folder:
+            # Measured: `zot verify` makes the log file, owned by whoever runs it, and zot could not write to it then.
+            log = config.get("log")
+            if isinstance(log, dict) and log.get("output"):
+                config = {**config, "log": {**log, "output": os.path.join(folder, "zot.log")}}
             text = as_text(config)
             path = self.params["oidc_credentials_path"]
             if path:

@@ -139,7 +139,7 @@ def _rule(place: str, rule: Rule) -> Iterator[Finding]:
     elif not rule.actions and not is_admin:
         yield Finding(
             "ZP209",
-            "warning",
+            "error",
             at(place),
             "The policy has no actions, so it grants nothing; it does not forbid anything either.",
             "Add the actions, or remove the policy.",
