@@ -96,7 +96,8 @@ def with_probe(config: Config, name: str) -> Config:
 
 def can_probe(config: Config) -> bool:
     """Whether the configuration has an access control to put a probe into."""
-    control = (config.get("http") or {}).get("accessControl")
+    http = config.get("http")
+    control = http.get("accessControl") if isinstance(http, dict) else None
     return isinstance(control, dict) and isinstance(control.get("repositories", {}), dict)
 
 
