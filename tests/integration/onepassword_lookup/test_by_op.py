@@ -98,6 +98,8 @@ def test_each_that_is_missing_gets_the_default(ask_op: Ask, world: World, bad: s
     terms = [f"op://blumeops/Many/{'none' if number in bad else 'f'}{number}" for number in range(7)]
     expected = ["-" if number in bad else f"LAB-{number}" for number in range(7)]
     assert ask_op(*terms, default="-") == expected
+    if bad == {0}:
+        assert len(world.processes()) == 5  # all; 0 to 2; 0; 1 and 2; 3 to 6
 
 
 def test_a_passing_failure_costs_no_value(ask_op: Ask, world: World) -> None:

@@ -13,6 +13,7 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -44,8 +45,7 @@ def alive(pid: int) -> bool:
 @pytest.fixture
 def run(temporary: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     """A process that stands for an ansible-playbook, with directories for temporary files of its own."""
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(temporary))
     process = subprocess.Popen(["sleep", "600"])
     known = len(run_cache._brokers)
     yield process
@@ -217,7 +217,7 @@ def test_a_directory_that_is_not_safe_is_refused(
 
 
 def test_no_place_for_the_directory(run: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
+    monkeypatch.setattr(run_cache, "_base", lambda _: pathlib.Path("/proc/none"))
     with pytest.raises(errors.InvalidInput, match="cannot make its directory"):
         RunMemory("me", run.pid)
 
@@ -226,12 +226,12 @@ def test_where_the_directory_stands(temporary: pathlib.Path, monkeypatch: pytest
     private, open_to_all = temporary / "private", temporary / "open"
     private.mkdir(mode=0o700)
     open_to_all.mkdir(mode=0o755)
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(temporary))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(private))
     assert run_cache._base(30) == private
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(open_to_all))
     assert run_cache._base(30) == temporary
-    monkeypatch.setattr("tempfile.tempdir", f"/{'long' * 30}")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: f"/{'long' * 30}")
     assert run_cache._base(30) == pathlib.Path("/tmp")
 
 
