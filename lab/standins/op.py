@@ -11,6 +11,8 @@ little. Set by the environment:
 ``LAB_OP_VERSION``          what ``--version`` prints; before 2.32.1 a server error exits 0 [X]
 ``LAB_OP_FAULT``            one of FAULTS, or ``FAULT@N``: only the N-th process of the log
 ``LAB_OP_SLEEP``            seconds that the fault ``hang`` lasts (an hour)
+``LAB_OP_KILL_AT``          ``N[:before|after]``: SIGKILL to ``LAB_OP_KILL_GROUP`` around the N-th process of the log
+``LAB_OP_KILL_GROUP``       a process group, or a file with it
 ``LAB_OP_WARNING``          a line on stderr of commands that succeed [?]
 ==========================  =======================================================================================
 
@@ -23,6 +25,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import stat
 import sys
 import time
@@ -475,6 +478,21 @@ def version() -> tuple[int, ...]:
     return tuple(int(part) for part in os.environ.get("LAB_OP_VERSION", "2.39.0").split("."))
 
 
+def kill(number: int, when: str) -> None:
+    """End the given process group with SIGKILL, if this is the process and the moment to do it."""
+    at, _, asked = os.environ.get("LAB_OP_KILL_AT", "").partition(":")
+    if at != str(number) or (asked or "before") != when:
+        return
+    group = os.environ["LAB_OP_KILL_GROUP"]
+    if not group.lstrip("-").isdigit():
+        with open(group, encoding="utf-8") as file:
+            group = file.read().strip()
+    try:
+        os.killpg(int(group), signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
 def wait(seconds: float) -> None:
     """Sleep until this process is so old, counted from where its launcher was started."""
     try:
@@ -492,6 +510,7 @@ def main() -> int:
         wait(float(os.environ.get("LAB_OP_VERSION_LATENCY", "0")))
         out(os.environ.get("LAB_OP_VERSION", "2.39.0"))
         return 0
+    kill(number, "before")
     try:
         struck = fault(number)
         if struck == "hang":
@@ -512,6 +531,8 @@ def main() -> int:
         sys.stdout.flush()
         sys.stderr.write(f"[ERROR] {time.strftime('%Y/%m/%d %H:%M:%S')} {error}\n")
         return error.status
+    sys.stdout.flush()
+    kill(number, "after")
     if os.environ.get("LAB_OP_WARNING"):
         sys.stderr.write(os.environ["LAB_OP_WARNING"] + "\n")
     return 0

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import pathlib
 import re
+import signal
+import subprocess
 import time
 
 import pytest
 
-from .conftest import TOKEN, Connect, Op
+from lab.running import ROOT
+
+from .conftest import TOKEN, WORLD, Connect, Op
 
 ERROR = re.compile(r"(?m)^\[ERROR\] (\d{4}/\d{2}/\d{2} \d{2}:\d{2}:\d{2}) (.+)$")  # [S]
 SERVICE = {"OP_SERVICE_ACCOUNT_TOKEN": "ops_LAB-service-account"}
@@ -230,3 +234,24 @@ def test_latency_is_of_commands_that_ask(op: Op) -> None:  # [X] 3.6: --version 
     begun = time.monotonic()
     op("read", "op://blumeops/zot-ci/password", LAB_OP_LATENCY="0.5")
     assert time.monotonic() - begun >= 0.5
+
+
+@pytest.mark.parametrize(("at", "shown"), [("2", b""), ("2:before", b""), ("2:after", b"LAB-password-of-zot-ci\n")])
+def test_a_process_group_can_be_killed_around_a_process(at: str, shown: bytes, tmp_path: pathlib.Path) -> None:
+    group = tmp_path / "group"
+    twice = 'echo $$ > "$0"; "$@" > /dev/null; "$@"; echo not reached'
+    done = subprocess.run(
+        ["sh", "-c", twice, group, ROOT / "lab/op", "read", "op://blumeops/zot-ci/password"],
+        start_new_session=True,
+        capture_output=True,
+        timeout=30,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "LAB_OP_VAULTS": str(WORLD),
+            "LAB_OP_LOG": str(tmp_path / "op.jsonl"),
+            "LAB_OP_KILL_AT": at,
+            "LAB_OP_KILL_GROUP": str(group),
+        },
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert done.stdout == shown
