@@ -104,6 +104,12 @@ def test_a_file_too_large(ask_connect: Ask, monkeypatch: pytest.MonkeyPatch) -> 
     assert "has 71 bytes" in refused(errors.InvalidInput, ask_connect, "op://blumeops/Forge API/ca.pem")
 
 
+def test_a_value_that_is_no_text(ask_connect: Ask, world: World) -> None:
+    world.add("Broken", password="LAB-\ud800")
+    said = refused(errors.InvalidInput, ask_connect, "op://blumeops/Broken/password")
+    assert said == "op://blumeops/Broken/password is no UTF-8 text: set encoding=base64"
+
+
 EMPTY = "op://blumeops/Forge API/label-without-value"
 
 

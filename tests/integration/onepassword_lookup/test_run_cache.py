@@ -218,8 +218,15 @@ def test_a_directory_that_is_not_safe_is_refused(
 
 def test_no_place_for_the_directory(run: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_cache, "_base", lambda _: pathlib.Path("/proc/none"))
-    with pytest.raises(errors.InvalidInput, match="cannot make its directory"):
+    with pytest.raises(errors.InvalidInput, match="cannot use its directory"):
         RunMemory("me", run.pid)
+
+
+def test_a_directory_that_goes_away(run: subprocess.Popen[bytes]) -> None:
+    memory = RunMemory("me", run.pid)
+    directory(run).rmdir()
+    with pytest.raises(errors.InvalidInput, match=r"cannot use its directory .* \(No such file or directory\)"):
+        memory.fetch(KEY, lambda: "LAB-value")
 
 
 def test_where_the_directory_stands(temporary: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -300,7 +300,7 @@ def _found(reference: Reference, source: ConnectSource | OpSource, memory: Memor
     found = resolve.find(item, reference, labels=settings.show_names)
     if found.field is not None:
         value = resolve.field_value(found.field, reference, allow_empty=settings.allow_empty)
-        return _text(value.encode(), reference, settings)
+        return _text(value.encode("utf-8", "surrogatepass"), reference, settings)
     file = found.file
     assert file is not None
     attribute = resolve.file_attribute(file, reference)

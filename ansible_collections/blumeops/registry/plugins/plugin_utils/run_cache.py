@@ -124,7 +124,10 @@ class RunMemory:
     def _lock(self, key: tuple[str, ...]) -> Iterator[None]:
         """One fork at a time, for one key; the system lets go of it when its holder ends in any way."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._directory / f"l{self._name(key)[:32]}", flags, 0o600)
+        try:
+            descriptor = os.open(self._directory / f"l{self._name(key)[:32]}", flags, 0o600)
+        except OSError as error:
+            raise _unusable(self._directory, error) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -162,7 +165,10 @@ class RunMemory:
         """See to it that there is a broker."""
         with self._lock(("broker",)), self._connection() as connection:
             if connection is None:
-                self._start_broker()
+                try:
+                    self._start_broker()
+                except OSError as error:
+                    raise _unusable(self._directory, error) from None
 
     def _start_broker(self) -> None:
         """Start the broker as a program of its own: it has nothing of this process but the listening socket."""
@@ -186,6 +192,10 @@ class RunMemory:
                     env={name: os.environ[name] for name in _NEEDED if name in os.environ},
                 )
             )
+
+
+def _unusable(directory: pathlib.Path, error: OSError) -> InvalidInput:
+    return InvalidInput(f"cache: run cannot use its directory {directory} ({error.strerror}): use cache: none")
 
 
 @functools.cache
@@ -234,9 +244,7 @@ def private_directory(run: str) -> pathlib.Path:
             directory.mkdir(mode=0o700)
         found = directory.lstat()
     except OSError as error:
-        raise InvalidInput(
-            f"cache: run cannot make its directory {directory} ({error.strerror}): use cache: none"
-        ) from None
+        raise _unusable(directory, error) from None
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != 0o700:
         raise InvalidInput(
             f"cache: run does not trust {directory}, which is not a directory of this user that is closed to others: "
