@@ -25,23 +25,12 @@ from typing import Any
 import requests
 import yaml
 
+from bench.table import Row, show
 from lab.running import ROOT, Part, environment, standin
 
 TOKEN = "bench-token-0123456789"
 LATENCY_MS = 7
 CONCURRENCY = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: what was done, both figures in words, and how it stands to its bar."""
-
-    work: str
-    today: str
-    ours: str
-    measured: str
-    bar: str
-    holds: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +216,7 @@ def main() -> int:
     """Print the table; the exit status is 1 where a bar does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repositories", type=int, default=1000)
-    rows = measure(parser.parse_args().repositories)
-    print("| work | today | this collection | measured | must be | |\n| --- | --- | --- | --- | --- | --- |")
-    for row in rows:
-        mark = "holds" if row.holds else "MISSED"
-        print(f"| {row.work} | {row.today} | {row.ours} | {row.measured} | {row.bar} | {mark} |")
-    return int(not all(row.holds for row in rows))
+    return show(measure(parser.parse_args().repositories))
 
 
 if __name__ == "__main__":
