@@ -21,8 +21,8 @@ from lab.running import ROOT
 TEXT = """# Figures
 
 `make bench` prints this table, and exits with 1 where a bar does not hold. Everything is measured in one run, side by
-side, against the stand-ins of the lab; whole processes unless a line says otherwise. Ratios are what counts: the seconds
-are those of one machine.
+side, against the stand-ins of the lab; whole processes unless a line says otherwise. Ratios are what counts: the
+seconds are those of one machine.
 
 {table}
 
@@ -32,22 +32,11 @@ Measured on {date} with {versions}, on {machine}.
 
 def versions() -> str:
     """What was measured, by name and version."""
-    ours = [
-        f"{name} {importlib.metadata.version(name)}" for name in ("ansible-core", "requests", "onepasswordconnectsdk")
-    ]
-    other = subprocess.run(
-        [
-            ROOT / ".venv-bench" / "bin" / "ansible-galaxy",
-            "collection",
-            "list",
-            "--format",
-            "json",
-            "community.general",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    names = ("ansible-core", "requests", "onepasswordconnectsdk")
+    ours = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    galaxy = ROOT / ".venv-bench" / "bin" / "ansible-galaxy"
+    listed = [galaxy, "collection", "list", "--format", "json", "community.general"]
+    other = subprocess.run(listed, capture_output=True, text=True, check=True)
     (found,) = {about["community.general"]["version"] for about in json.loads(other.stdout).values() if about}
     return ", ".join([f"Python {platform.python_version()}", *ours, f"community.general {found}"])
 
