@@ -31,7 +31,7 @@ lint: venv ## ruff, mypy, yamllint, ansible-lint, shellcheck, schemas
 	@python -m tests.lint
 
 test: venv ## lint, unit tests, integration, molecule, replays; the last line counts them
-	@python -m pytest -q -n auto --dist loadgroup tests
+	@python -m pytest -q -n auto --dist worksteal tests
 
 bench: venv ## Speed, side by side with what people use today
 	@python -m bench

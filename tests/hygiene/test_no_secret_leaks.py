@@ -46,7 +46,7 @@ class Watch(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
-        while not self.over.wait(0.005):
+        while not self.over.wait(0.02):
             for path in [*pathlib.Path("/proc").glob("[0-9]*/cmdline"), *self._temporary()]:
                 try:
                     self.seen.add(path.read_bytes())

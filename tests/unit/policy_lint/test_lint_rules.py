@@ -954,7 +954,9 @@ def test_no_secret_is_told(changed: Changed) -> None:
 
 
 def test_errors_come_first(changed: Changed) -> None:
-    findings = lint(changed(both(block("a/**", anonymousPolicy=[]), block("/b"), policy(users=[""], actions=["read"]))), KNOWN)
+    findings = lint(
+        changed(both(block("a/**", anonymousPolicy=[]), block("/b"), policy(users=[""], actions=["read"]))), KNOWN
+    )
     ranks = [("error", "warning", "info").index(finding.severity) for finding in findings]
     assert ranks == sorted(ranks)
     assert set(ranks) == {0, 1, 2}

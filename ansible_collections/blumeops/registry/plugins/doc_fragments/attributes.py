@@ -10,13 +10,13 @@ class ModuleDocFragment:
 options: {}
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    description: Says in check mode what it would change, and changes nothing.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    description: Says in diff mode what is, or would be, different from before.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description: A second run with the same arguments has nothing left to change, and says so.
   platform:
-    description: Target OS/families that can be operated against.
+    description: Systems that the module runs on.
     support: full
     platforms: posix
 """

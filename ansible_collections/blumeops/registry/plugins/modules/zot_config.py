@@ -18,9 +18,9 @@ description:
   - zot notices a write to the file that it opened when it started, and no replacement by rename. So the module keeps
     that file as a second link beside the configuration, puts the new file in place by rename, and writes one newline to
     the link; zot then reads the new file by its path.
-  - Whether zot took it is proven by requests. For a moment the configuration has two more blocks, for repositories that do
-    not exist, one that anybody may read in and one that nobody may; zot tells them apart as long as it runs with that
-    configuration, and no longer.
+  - Whether zot took it is proven by requests. For a moment the configuration has two more blocks, for repositories that
+    do not exist, one that anybody may read in and one that nobody may; zot tells them apart as long as it runs with
+    that configuration, and no longer.
 options:
   path:
     description: The configuration file that zot is started with.

@@ -158,7 +158,7 @@ options:
       - What a change must not do.
       - V(no_public_write), nobody without a login may create, update or delete anywhere.
       - V(no_new_access), nobody gains anything that O(live_config) does not grant.
-      - "A mapping V({no_lost_access_for: [admins, anonymous]}): these subjects lose nothing that O(live_config) grants."
+      - "A mapping V({no_lost_access_for: [admins, anonymous]}), these lose nothing that O(live_config) grants."
     type: list
     elements: raw
     default: []
