@@ -7,7 +7,7 @@ export PATH := $(VENV)/bin:$(PATH)
 # Whatever the caller's configuration says, this checkout is the collections path.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help venv demo lab test lint unit molecule replay bench sanity build clean
+.PHONY: help venv demo lab lint test bench clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,13 +28,13 @@ lab: venv ## The lab alone: prints its addresses, ends with Ctrl-C
 	@python -m lab.up
 
 lint: venv ## ruff, mypy, yamllint, ansible-lint, shellcheck, schemas
-	@python -m tests.lint
+	@python -m pytest -q tests/project/test_lint.py
 
 test: venv ## lint, unit tests, integration, molecule, replays; the last line counts them
 	@python -m pytest -q -n auto --dist worksteal tests
 
-bench: venv ## Speed, side by side with what people use today
-	@python -m bench
+bench: venv ## Speed, side by side with what people use today (ARGS=--write: into docs/bench.md)
+	@python -m bench $(ARGS)
 
 clean: ## Remove what make made
 	rm -rf $(VENV) .venv-bench .lab .nox .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible
