@@ -17,6 +17,9 @@ import click
 
 from lab.running import ROOT, environment
 
+#: How it is called from anywhere.
+COMMAND = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "lab.service"]
+
 
 def program() -> str:
     """Path of the zot that the lab runs."""

@@ -112,7 +112,7 @@ def lab(
             else:
                 start("forgejo", "--world", str(WORLDS / "forgejo.json"), "--state", str(folder / "forgejo.json"))
             start("connect", "--vaults", str(vaults), "--save")
-            about = {"zot_program": service.program(), "python": sys.executable, "pid": os.getpid()}
+            about = {"zot_program": service.program(), "service": service.COMMAND, "pid": os.getpid()}
             (folder / "lab.json").write_text(json.dumps({**this.addresses, **about}, indent=2))
             yield this
     finally:
@@ -122,7 +122,7 @@ def lab(
 
 def _stop_zot(this: Lab) -> None:
     for config in this.folder.glob("zot*/config.json"):
-        this.run(sys.executable, "-m", "lab.service", "stop", str(config))
+        this.run(*service.COMMAND, "stop", str(config))
 
 
 def _first_keys(this: Lab) -> dict[str, str]:
@@ -151,13 +151,12 @@ def _first_keys(this: Lab) -> dict[str, str]:
     }
     path = folder / "config.json"
     path.write_text(json.dumps(config))
-    control = (sys.executable, "-m", "lab.service")
-    started = this.run(*control, "start", str(path))
+    started = this.run(*service.COMMAND, "start", str(path))
     if started.returncode:
         raise click.ClickException(f"the lab's zot did not start: {started.stderr}")
     wait_until_answers(this.addresses["zot"] + "/v2/")
     keys = {user: first_key.make_key(this.addresses["zot"], user, user)["apiKey"] for user in ("zot-ci", "erich")}
-    this.run(*control, "stop", str(path))
+    this.run(*service.COMMAND, "stop", str(path))
     shutil.rmtree(folder)
     return keys
 
@@ -175,23 +174,42 @@ def _with_keys(world: dict[str, object], keys: Mapping[str, str]) -> dict[str, o
 
 def _detach(folder: pathlib.Path, seconds: int) -> None:
     """Start this program in the background and return when the lab is up."""
-    log = tempfile.NamedTemporaryFile("w+", prefix="blumeops-lab-", suffix=".log", delete=False)  # noqa: SIM115
+    log = folder.with_name(folder.name + ".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "lab.up", "--dir", str(folder), "--for", str(seconds)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), cwd=ROOT, start_new_session=True
-    )
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment(),
+            cwd=ROOT,
+            start_new_session=True,
+        )
     while process.poll() is None:
         if (folder / "lab.json").exists() and json.loads((folder / "lab.json").read_text())["pid"] == process.pid:
-            return
+            break
         time.sleep(0.1)
-    raise click.ClickException(f"the lab did not start: {pathlib.Path(log.name).read_text()[-2000:]}")
+    told = log.read_text()
+    log.unlink()
+    if process.poll() is not None:
+        raise click.ClickException(f"the lab did not start: {told[-2000:]}")
+    described = json.loads((folder / "lab.json").read_text())
+    for name in ("zot", "forgejo", "connect", "oidc"):
+        print(f"{name:10} {described[name]}")
+    print(f"export LAB_DIR={shlex.quote(str(folder))}\nIt ends after {seconds} s, or by --stop.")
 
 
 def _stop(folder: pathlib.Path) -> None:
-    """End a lab that runs in the background, and return when it has ended."""
+    """End a lab that runs in the background, and return when it has ended; nothing where none does."""
     try:
         pid = json.loads((folder / "lab.json").read_text())["pid"]
     except FileNotFoundError:
+        return
+    # The number may be another program's by now.
+    told = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True).stdout
+    if "lab.up" not in told and "lab.demo" not in told:
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
@@ -213,6 +231,8 @@ def main(command: tuple[str, ...], folder: pathlib.Path, detach: bool, stop: boo
     if (folder / "lab.json").exists():
         _stop(folder)
         shutil.rmtree(folder, ignore_errors=True)
+    elif folder.exists() and any(folder.iterdir()):
+        raise click.ClickException(f"{folder} holds something that is no lab: name an empty folder, or a new one")
     if detach:
         _detach(folder, seconds or 1800)
         return

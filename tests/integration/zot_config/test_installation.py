@@ -32,6 +32,7 @@ class Module:
 
     def __init__(self, folder: pathlib.Path, check_mode: bool = False, **params: Any) -> None:
         self.tmpdir, self.check_mode = str(folder), check_mode
+        self.no_log_values: set[str] = set()
         self.params = {
             "binary": ZOT,
             "oidc_credentials_path": None,
@@ -47,12 +48,16 @@ class Module:
         done = subprocess.run(command, capture_output=True, text=True)
         return done.returncode, done.stdout, done.stderr
 
-    def set_mode_if_different(self, path: str, mode: str, changed: bool) -> None:
-        os.chmod(path, int(mode, 8))
+    def set_mode_if_different(self, path: str, mode: str, changed: bool) -> bool:
+        differs = os.stat(path).st_mode & 0o777 != int(mode, 8)
+        if differs and not self.check_mode:
+            os.chmod(path, int(mode, 8))
+        return differs or changed
 
-    def set_owner_if_different(self, *_: object) -> None: ...
+    def set_owner_if_different(self, path: str, owner: str | None, changed: bool) -> bool:
+        return changed
 
-    def set_group_if_different(self, *_: object) -> None: ...
+    set_group_if_different = set_owner_if_different
 
 
 class Registry:
@@ -220,6 +225,45 @@ def test_credentials_are_private_and_never_shown(registry: Registry) -> None:
     second = registry.install(config, oidc_client_secret="LAB-client-secret-2", **params)
     assert second["reasons"] == ["the OIDC credentials"]
     assert "LAB-client-secret" not in json.dumps([first, second])
+
+
+def test_a_file_that_was_opened_up_is_closed_again(registry: Registry) -> None:
+    registry.install(registry.config(OPEN))
+    registry.path.chmod(0o666)
+    assert registry.install(registry.config(OPEN), check_mode=True)["changed"]
+    assert registry.path.stat().st_mode & 0o777 == 0o666
+    assert registry.install(registry.config(OPEN))["changed"]
+    assert registry.path.stat().st_mode & 0o777 == 0o640
+    assert not registry.install(registry.config(OPEN))["changed"]
+
+
+def test_another_address_on_the_port_of_the_running_zot_is_no_conflict(running: Registry) -> None:
+    elsewhere = running.config(OPEN)
+    elsewhere["http"]["address"] = "0.0.0.0"
+    assert running.install(elsewhere, check_mode=True)["reasons"] == ["http.address"]
+
+
+@pytest.mark.parametrize("broken", ["", "[1]", "{"])
+def test_what_is_no_configuration_is_replaced(registry: Registry, broken: str) -> None:
+    registry.path.parent.mkdir()
+    registry.path.write_text(broken)
+    assert registry.install(registry.config(OPEN))["changed"]
+    assert registry.written() == registry.config(OPEN)
+
+
+def test_a_folder_in_the_way_is_named(registry: Registry) -> None:
+    registry.path.mkdir(parents=True)
+    with pytest.raises(RegistryError, match=r"config\.json cannot be read or written"):
+        registry.install(registry.config(OPEN))
+
+
+def test_secrets_in_the_configuration_are_told_to_ansible(registry: Registry) -> None:
+    session = {"sessionDriver": {"name": "redis", "url": "redis://zot:LAB-redis@127.0.0.1:6379"}}
+    module = registry.module(registry.config(OPEN, auth={"htpasswd": {"path": "/x"}, **session}), check_mode=True)
+    module.run_command = lambda *_: (0, "", "")  # type: ignore[method-assign,assignment]
+    result = installation.install(module)  # type: ignore[arg-type]
+    assert "LAB-redis" in module.no_log_values
+    assert "LAB-redis" not in json.dumps(result)
 
 
 def killed_at(number: int, action: Callable[[], object]) -> bool:

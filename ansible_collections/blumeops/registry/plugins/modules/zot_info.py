@@ -18,6 +18,10 @@ options:
     description: Path of the zot program, or its name where it is on the search path.
     type: str
     default: zot
+  config_path:
+    description:
+      - Configuration file in place, to return what is in it.
+    type: path
 extends_documentation_fragment:
   - blumeops.registry.attributes
 attributes:
@@ -56,6 +60,14 @@ metrics_anonymous_policy:
     - Older ones take an empty user name in C(metrics.users) for that.
   returned: when present
   type: bool
+config:
+  description: What is in the file at O(config_path), with every secret hidden.
+  returned: when there is a configuration in JSON
+  type: dict
+config_problem:
+  description: Why the file at O(config_path) cannot be told, one sentence.
+  returned: when there is such a file and it is no configuration in JSON
+  type: str
 """
 
 import json
@@ -64,6 +76,7 @@ import re
 import tempfile
 
 from ansible_collections.blumeops.registry.plugins.module_utils._run import run
+from ansible_collections.blumeops.registry.plugins.module_utils._zot.config import masked
 
 
 def version_in(output):
@@ -81,10 +94,27 @@ def accepts(module, path, config):
         return module.run_command([path, "verify", name])[0] == 0
 
 
+def in_place(path):
+    """What is in the configuration file, as two of the module's results; neither where there is no file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            config = json.load(file)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        return {"config_problem": f"{path} cannot be read ({error.strerror}): check what is there and who owns it"}
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        return {"config_problem": f"{path} is no configuration in JSON, so nothing can be compared with it"}
+    return {"config": masked(config)}
+
+
 def info(module):
+    found = in_place(module.params["config_path"]) if module.params["config_path"] else {}
     path = module.get_bin_path(module.params["binary"]) or module.params["binary"]
     if not os.access(path, os.X_OK):
-        return {"changed": False, "present": False}
+        return {"changed": False, "present": False, **found}
     code, out, err = module.run_command([path, "--version"])
     smallest = {"storage": {"rootDirectory": "/nonexistent"}, "http": {"address": "127.0.0.1", "port": "5000"}}
     control = {"metrics": {"anonymousPolicy": ["read"]}, "repositories": {"**": {"anonymousPolicy": ["read"]}}}
@@ -95,13 +125,13 @@ def info(module):
         "path": path,
         "version": version_in(out + err) if code == 0 else "",
         "metrics_anonymous_policy": accepts(module, path, smallest),
+        **found,
     }
 
 
 def main():
-    run(
-        {"argument_spec": {"binary": {"type": "str", "default": "zot"}}, "supports_check_mode": True}, info, requires=()
-    )
+    spec = {"binary": {"type": "str", "default": "zot"}, "config_path": {"type": "path"}}
+    run({"argument_spec": spec, "supports_check_mode": True}, info, requires=())
 
 
 if __name__ == "__main__":

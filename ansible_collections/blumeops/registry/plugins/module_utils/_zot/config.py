@@ -34,6 +34,8 @@ RELOADABLE = (
 #: Keys whose values are secrets wherever they stand in a configuration; shown as MASK.
 SECRET_KEYS = re.compile(r"(?i)(secret|password|passwd|token|(secret|access|hash|encrypt)key(id)?)$")
 MASK = "(hidden)"
+#: The password of a URL such as redis://user:password@host.
+URL_PASSWORD = re.compile(r"(\w://[^/@\s:]*:)([^/@\s]+)(@)")
 
 
 class Change(NamedTuple):
@@ -70,13 +72,31 @@ def _like(value: Any) -> Any:
 
 
 def masked(value: Any) -> Any:
-    """A copy for people: every secret's value is MASK."""
+    """A copy for people: every secret's value is MASK, and so is a password inside a URL."""
     if isinstance(value, dict):
-        return {
-            key: MASK if SECRET_KEYS.search(str(key)) and isinstance(inner, str) and inner else masked(inner)
-            for key, inner in value.items()
-        }
-    return [masked(inner) for inner in value] if isinstance(value, list) else value
+        return {key: MASK if _is_secret(key, inner) else masked(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [masked(inner) for inner in value]
+    return URL_PASSWORD.sub(rf"\1{MASK}\3", value) if isinstance(value, str) else value
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """Every string that :func:`masked` hides."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if _is_secret(key, inner):
+                yield inner
+            else:
+                yield from secrets_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from secrets_in(inner)
+    elif isinstance(value, str):
+        yield from (found[2] for found in URL_PASSWORD.finditer(value))
+
+
+def _is_secret(key: object, value: object) -> bool:
+    return isinstance(value, str) and bool(value) and bool(SECRET_KEYS.search(str(key)))
 
 
 def with_probe(config: Config, name: str) -> Config:

@@ -28,6 +28,7 @@ from ansible_collections.blumeops.registry.plugins.module_utils._zot.config impo
     changes,
     masked,
     rest_of_message,
+    secrets_in,
     with_probe,
 )
 
@@ -40,12 +41,13 @@ def as_text(config: Config) -> str:
 
 
 def load(path: str) -> Any:
-    """The JSON of a file; None where there is no file or no JSON in it."""
+    """The JSON object in a file; None where there is no file or something else in it."""
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            found = json.load(file)
     except (FileNotFoundError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 class Installation:
@@ -134,6 +136,17 @@ class Installation:
         finally:
             os.close(directory)
 
+    def set_attributes(self) -> list[str]:
+        """Give the files that are there their owner, group and mode; the ones that had others (in check mode too)."""
+        module, opened = self.module, []
+        for path, mode in ((self.path, self.params["mode"]), (self.params["oidc_credentials_path"], "0600")):
+            if path and os.path.exists(path):
+                changed = module.set_mode_if_different(path, mode, False)
+                changed = module.set_owner_if_different(path, self.params["owner"], changed)
+                if module.set_group_if_different(path, self.params["group"], changed):
+                    opened.append(path)
+        return opened
+
     def pending(self) -> Any:
         """What an earlier run began and did not finish; None where nothing is open."""
         return load(self.note)
@@ -198,6 +211,18 @@ class Installation:
 
 
 def install(module: AnsibleModule) -> dict[str, Any]:
+    """As :func:`_install`; a file that cannot be read or written is an error in one sentence."""
+    module.no_log_values.update(secrets_in(module.params["config"]))
+    try:
+        return _install(module)
+    except OSError as error:
+        raise RegistryError(
+            f"{error.filename or module.params['path']} cannot be read or written ({error.strerror}): "
+            "check that it is a file, its owner, and the space on its disk"
+        ) from None
+
+
+def _install(module: AnsibleModule) -> dict[str, Any]:
     """Check, write and reload as the module's options say; returns the module's result.
 
     Raises:
@@ -215,12 +240,14 @@ def install(module: AnsibleModule) -> dict[str, Any]:
     change, pending = changes(old or {}, config), this.pending()
     restart = list(change.restart) + (["the OIDC credentials"] if new_credentials else []) + params["restart_for"]
     restart += [reason for reason in (pending or {}).get("restart", []) if reason not in restart]
-    if not params["running"] or {"http.port", "http.address"} & set(change.restart):
+    # On its own port a running zot is in nobody's way but its own.
+    if not params["running"] or "http.port" in change.restart:
         this.check_port(config)
+    opened = this.set_attributes()
 
     written = old != config
     result: dict[str, Any] = {
-        "changed": bool(written or new_credentials or pending is not None or params["restart_for"]),
+        "changed": bool(written or new_credentials or pending is not None or params["restart_for"] or opened),
         "reload": "none",
         "restart_required": False,
         "reasons": restart or list(change.reload),
@@ -239,7 +266,9 @@ def install(module: AnsibleModule) -> dict[str, Any]:
             what["before"] = ""
         path = params["oidc_credentials_path"]
         result["diff"].append({"before_header": path, "after_header": path, **what})
-    if not result["changed"]:
+    if opened:
+        result["diff"].append({"prepared": f"owner, group or mode of {', '.join(opened)}\n"})
+    if not (written or new_credentials or pending is not None or params["restart_for"]):
         return result
     must_restart = params["running"] and bool(restart)
     if module.check_mode:
@@ -248,25 +277,19 @@ def install(module: AnsibleModule) -> dict[str, Any]:
             result["reload"] = "would restart" if must_restart else "would reload"
         return result
 
-    try:
-        this.begin(restart)
-        if new_credentials:
-            this.write(params["oidc_credentials_path"], json.dumps(credentials), "0600")
-        if params["running"] and not must_restart:
-            result["reload"] = this.reload(config)
-        else:
-            this.write(this.path, as_text(config), params["mode"])
-            result["reload"] = "restart" if must_restart else "none"
-        if result["reload"] == "restart":
-            result["restart_required"] = True
-            if not must_restart:
-                result["reasons"] = ["the running zot did not take the change: it may watch another file"]
-            this.write(this.note, json.dumps({"restart": result["reasons"]}), "0600")
-        else:
-            this.finish()
-    except OSError as error:
-        raise RegistryError(
-            f"{error.filename or this.path} cannot be written ({error.strerror}): "
-            "check the owner of its folder and the space on its disk"
-        ) from None
+    this.begin(restart)
+    if new_credentials:
+        this.write(params["oidc_credentials_path"], json.dumps(credentials), "0600")
+    if params["running"] and not must_restart:
+        result["reload"] = this.reload(config)
+    else:
+        this.write(this.path, as_text(config), params["mode"])
+        result["reload"] = "restart" if must_restart else "none"
+    if result["reload"] == "restart":
+        result["restart_required"] = True
+        if not must_restart:
+            result["reasons"] = ["the running zot did not take the change: it may watch another file"]
+        this.write(this.note, json.dumps({"restart": result["reasons"]}), "0600")
+    else:
+        this.finish()
     return result

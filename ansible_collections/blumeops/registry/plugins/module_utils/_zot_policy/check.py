@@ -14,6 +14,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput, RegistryError
+from ansible_collections.blumeops.registry.plugins.module_utils._zot.config import secrets_in
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.examine import examine
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.options import Options
 from ansible_collections.blumeops.registry.plugins.module_utils._zot_policy.report import render
@@ -30,6 +31,8 @@ class PolicyRefused(RegistryError):
 
 def check(module: AnsibleModule) -> dict[str, Any]:
     """Run it. Raises PolicyRefused where the policy must not go live, InvalidInput for options that cannot be right."""
+    for config in (module.params["config"], module.params["live_config"]):
+        module.no_log_values.update(secrets_in(config))
     given = dict(module.params)
     path = given.pop("report_path")
     examination = examine(Options(**given))
