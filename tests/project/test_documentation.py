@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import json
@@ -119,3 +120,16 @@ def test_defaults_are_the_documented_ones(role: str) -> None:
 def test_role_is_documented_whole(role: str) -> None:
     (told,) = ansible_doc("--type", "role", f"blumeops.registry.{role}").values()
     assert told["entry_points"]["main"]["short_description"]
+
+
+def test_role_takes_the_scopes_that_the_module_takes() -> None:
+    """A misspelt suboption is refused by the role before a reference is fetched, and its value is not shown."""
+    path = COLLECTION / "roles" / "forgejo_actions_secrets" / "meta" / "argument_specs.yml"
+    options = yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
+
+    def described(spec: dict[str, Any]) -> dict[str, Any]:
+        inner = {name: described(option) for name, option in spec.pop("options", {}).items()}
+        return {**{key: value for key, value in spec.items() if key != "description"}, "inner": inner}
+
+    module = importlib.import_module(f"{PLUGINS}.module_utils._forgejo.options").scopes(required=True)
+    assert described(options["forgejo_actions_secrets_scopes"])["inner"] == described(copy.deepcopy(module))["inner"]

@@ -12,6 +12,7 @@ import pytest
 
 from lab.up import CONNECT_TOKEN, Lab, lab
 
+ZOT_CI = "op://blumeops/Forgejo Secrets/zot-ci-api"
 PLAY = ("ansible-playbook", "playbooks/indri.yml")
 THREE_TIERS = {"anonymousPolicy": ["read"], "defaultPolicy": ["read"]}
 TIERS = [
@@ -121,3 +122,24 @@ def test_a_reply_that_is_html(server: str) -> None:
 def test_the_lab_s_own_token_is_not_shown(running: Lab) -> None:
     done = running.run(*PLAY, "--check", "-vvv", "--tags", "forgejo_actions_secrets")
     assert CONNECT_TOKEN not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("secrets", "said"),
+    [
+        ([{"name": "X", "vaule": "S3KRET-typo"}], "secrets.vaule. Supported parameters include: name"),
+        ({"X": "S3KRET-mapping"}, "'secrets' is of type dict"),
+        ("X=S3KRET-text", "secrets.X. Supported parameters include: name"),
+        ([{"name": ZOT_CI, "value": ZOT_CI}], f"'{ZOT_CI}' cannot be the name of a secret"),
+    ],
+    ids=["typo", "mapping", "text", "name"],
+)
+def test_misdeclared_secrets_are_not_shown(running: Lab, secrets: object, said: str) -> None:
+    extra = running.folder / "extra.json"
+    extra.write_text(json.dumps({"forgejo_actions_secrets_scopes": [{"repository": "eblume/cv", "secrets": secrets}]}))
+    done = running.run(*PLAY, "-vvv", "--tags", "forgejo_actions_secrets", "--extra-vars", f"@{extra}")
+    text = done.stdout + done.stderr
+    assert done.returncode == 2, text
+    assert said in text
+    assert "S3KRET" not in text
+    assert running.secret("Forgejo Secrets", "zot-ci-api") not in text

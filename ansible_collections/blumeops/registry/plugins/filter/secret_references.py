@@ -20,6 +20,12 @@ options:
     description: Lists and dictionaries with strings in them, as deep as they are.
     type: raw
     required: true
+  keys:
+    description:
+      - Return only strings that are the value of one of these keys in a dictionary, or in a list there.
+      - If not set, every reference.
+    type: list
+    elements: str
 seealso:
   - plugin: blumeops.registry.fill_references
     plugin_type: filter
@@ -43,27 +49,30 @@ _value:
   elements: str
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 PREFIX = "op://"
 
 
-def found(value: Any) -> Iterator[str]:
+def found(value: Any, keys: Collection[str] | None, wanted: bool) -> Iterator[str]:
     if isinstance(value, str):
-        if value.startswith(PREFIX):
+        if wanted and value.startswith(PREFIX):
             yield value
     elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from found(inner)
+        for key, inner in value.items():
+            yield from found(inner, keys, keys is None or key in keys)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from found(inner)
+            yield from found(inner, keys, wanted)
 
 
-def secret_references(value: Any) -> list[str]:
-    """The strings in ``value`` that begin with ``op://``, each once, in order."""
-    return list(dict.fromkeys(found(value)))
+def secret_references(value: Any, keys: Collection[str] | None = None) -> list[str]:
+    """The strings in ``value`` that begin with ``op://``, each once, in order.
+
+    With ``keys`` only those whose nearest dictionary key is one of them.
+    """
+    return list(dict.fromkeys(found(value, keys, keys is None)))
 
 
 class FilterModule:
