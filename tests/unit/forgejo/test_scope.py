@@ -51,6 +51,15 @@ def test_names_that_are_refused(name: str, what: str, says: str) -> None:
         check_name(name, what=what)
 
 
+@pytest.mark.parametrize("name", ["S3KRET+value", "S3KRET-" * 10, "S3KRET" * 50, "GITEA_" + "S3KRET" * 10])
+def test_what_may_be_a_value_is_not_shown_as_a_name(name: str) -> None:
+    with pytest.raises(
+        InvalidInput, match=f"^a text of {len(name)} characters cannot be the name of a secret"
+    ) as caught:
+        check_name(name)
+    assert "S3KRET" not in str(caught.value)
+
+
 @given(st.text(max_size=12))
 def test_a_name_is_taken_exactly_where_the_server_takes_it(name: str) -> None:
     server = re.fullmatch(r"(?i)[A-Z_][A-Z0-9_]*", name, re.ASCII) and not re.match(r"(?i)GIT(EA|HUB)_", name)

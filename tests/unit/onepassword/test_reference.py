@@ -54,9 +54,10 @@ def test_parsed(text: str, expected: Reference) -> None:
     [
         ("op://a/b", "'op://a/b' is not a secret reference: need op://vault/item/[section/]field"),
         ("op://a/b/c/d/e", "is not a secret reference"),
-        ("OP://a/b/c", "is not a secret reference"),
-        ("a/b/c", "is not a secret reference"),
-        ("", "'' is not a secret reference"),
+        ("OP://a/b/c", "'OP://a/b/c' is not a secret reference"),
+        (" op://a/b/c", "' op://a/b/c' is not a secret reference"),
+        ("S3KRET", "a term of 6 characters is not a secret reference"),
+        ("", "a term of 0 characters is not a secret reference"),
         ("op://v//f", "has an empty item"),
         ("op:///i/f", "has an empty vault"),
         ("op://v/i/", "has an empty field"),
@@ -89,7 +90,7 @@ def test_a_term_that_is_no_text(term: object) -> None:
 
 def test_a_message_stays_readable() -> None:
     with pytest.raises(InvalidInput) as caught:
-        parse("x" * 10_000)
+        parse("op://" + "x" * 10_000)
     assert len(str(caught.value)) < 300
 
 

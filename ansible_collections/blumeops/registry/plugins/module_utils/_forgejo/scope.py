@@ -17,6 +17,8 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = re.compile(r"GIT(?:EA|HUB)_", re.IGNORECASE)
 #: MySQL and PostgreSQL keep names in VARCHAR(255).
 LONGEST_NAME = 255
+#: What is shown of a refused name. Anything else may be a value that stands where the name should.
+_HARMLESS = re.compile(r"[A-Za-z0-9_ .-]{0,64}")
 
 #: Actions variables that this collection keeps: what it wrote last, and who writes now (also with a suffix).
 LEDGER_VARIABLE = "BLUMEOPS_REGISTRY_LEDGER"
@@ -94,18 +96,19 @@ def check_name(name: str, *, what: str = "secret") -> str:
     Raises:
         InvalidInput: Forgejo would answer 400.
     """
+    shown = repr(name) if _HARMLESS.fullmatch(name) else f"a text of {len(name)} characters"
     if not NAME.fullmatch(name):
         raise InvalidInput(
-            f"{name!r} cannot be the name of a {what}: letters, digits and underscores only, and no digit first"
+            f"{shown} cannot be the name of a {what}: letters, digits and underscores only, and no digit first"
         )
     if RESERVED.match(name):
-        raise InvalidInput(f"{name!r} cannot be the name of a {what}: GITHUB_ and GITEA_ are reserved, choose another")
+        raise InvalidInput(f"{shown} cannot be the name of a {what}: GITHUB_ and GITEA_ are reserved, choose another")
     if what == "variable" and name.upper() == "CI":
         raise InvalidInput("'CI' cannot be the name of a variable: Forgejo sets it itself, choose another")
     if is_own(name.upper()):
-        raise InvalidInput(f"{name!r} cannot be the name of a {what}: this collection keeps it for itself")
+        raise InvalidInput(f"{shown} cannot be the name of a {what}: this collection keeps it for itself")
     if len(name) > LONGEST_NAME:
-        raise InvalidInput(f"{name[:20]!r}… cannot be the name of a {what}: it is longer than {LONGEST_NAME} letters")
+        raise InvalidInput(f"{shown} cannot be the name of a {what}: it is longer than {LONGEST_NAME} letters")
     return name.upper()
 
 

@@ -170,6 +170,13 @@ def op_problem(reference: Reference) -> str | None:
 
 
 def _shown(text: object) -> str:
-    """A term as it stands in a message: on one line, and not longer than anybody reads."""
+    """A term as it stands in a message: on one line, and not longer than anybody reads.
+
+    What does not look like a reference may be a secret that stands in the wrong place; it is not shown.
+    """
+    if not isinstance(text, str):
+        return f"a term of type {type(text).__name__}"
+    if not text.strip().lower().startswith(SCHEME):
+        return f"a term of {len(text)} characters"
     shown = repr(text)
     return shown if len(shown) <= 200 else f"{shown[:200]}…'"
