@@ -141,3 +141,15 @@ def test_on_create_leaves_an_existing_one_alone(forge: Forge) -> None:
     again = forge.run(**options, value=PEM)
     assert (again.changed, again.result["reason"]) == (False, "present, and update_value is on_create")
     assert forge.stored("repos/eblume/cv")["ONCE"] == VALUE
+
+
+def test_a_very_short_value_is_warned_of_once(forge: Forge) -> None:
+    alone = forge.run(**{**REPO, "value": "zqj"})
+    place = {"repository": "eblume/cv", "secrets": [{"name": name, "value": "zqj"} for name in ("A", "B")]}
+    many = forge.run("forgejo_actions_secrets", scopes=[place])
+    for outcome, named in (
+        (alone, "X of repository eblume/blumeops"),
+        (many, "A of repository eblume/cv (and of 1 more)"),
+    ):
+        (warning,) = outcome.result["warnings"]
+        assert f"the value of the secret {named} has fewer than 4 characters" in str(warning)

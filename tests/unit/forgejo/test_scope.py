@@ -14,6 +14,7 @@ from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.scope i
     check_name,
     check_value,
     scope_of,
+    short_value_warning,
 )
 
 
@@ -82,7 +83,7 @@ def test_values_are_left_as_they_are(value: str) -> None:
         (None, "is empty"),
         ("", "is empty"),
         ("a\udcff", "not valid UTF-8"),
-        ("op://vault/item/field", "secret reference"),
+        ("op://vault/item/field", "secret reference.*the field in 1Password seems to hold a reference itself"),
     ],
 )
 def test_values_that_are_refused(value: str | None, says: str) -> None:
@@ -90,6 +91,23 @@ def test_values_that_are_refused(value: str | None, says: str) -> None:
         check_value(value, "the secret X")
     assert "the secret X" in str(caught.value)
     assert "a\udcff" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([], None),
+        ([("the secret A", "four"), ("the secret B", None)], None),
+        (
+            [("the secret A", "four"), ("the secret B", "zqj")],
+            "the value of the secret B has fewer than 4 characters: ",
+        ),
+        ([("the secret A", "z"), ("the secret B", "zqj"), ("the secret C", "q")], "the secret A (and of 2 more) has"),
+    ],
+)
+def test_values_too_short_to_be_hidden_well(values: list[tuple[str, str | None]], says: str | None) -> None:
+    warning = short_value_warning(values)
+    assert (warning is None) if says is None else (says in str(warning))
 
 
 @pytest.mark.parametrize(

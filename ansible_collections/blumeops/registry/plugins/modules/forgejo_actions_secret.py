@@ -137,7 +137,7 @@ from typing import Any
 from ansible_collections.blumeops.registry.plugins.module_utils import _argspec
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo import one_secret
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.client import Client, connect
-from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.scope import scope_of
+from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.scope import scope_of, short_value_warning
 from ansible_collections.blumeops.registry.plugins.module_utils._run import run
 
 SPEC: dict[str, Any] = {
@@ -161,6 +161,8 @@ def act(module: Any) -> dict[str, Any]:
     wish = one_secret.wish(
         scope, options["name"], options["value"], state=options["state"], update_value=options["update_value"]
     )
+    if warning := short_value_warning([(str(wish), wish.value)]):
+        module.warn(warning)
     with connect(options) as transport:
         return one_secret.apply(Client(transport), wish, check_mode=module.check_mode, warn=module.warn)
 

@@ -257,6 +257,8 @@ def act(module: Any) -> dict[str, Any]:
     policy = plan.Policy(options["update_value"], rewrite_after, options["purge"], options["purge_limit"])
     lock_seconds = plan.seconds(options["lock_timeout"], "lock_timeout") or 0
     declared = given.declarations(options, policy)
+    if warning := given.short_value_warning(declared):
+        module.warn(warning)
     settings = given.settings(options, lock_seconds=lock_seconds)
     with connect(options, pool_size=settings.concurrency) as transport:
         client = Client(transport)

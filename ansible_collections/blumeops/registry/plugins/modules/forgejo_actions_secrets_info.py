@@ -157,6 +157,8 @@ def act(module: Any) -> dict[str, Any]:
     options = module.params
     policy = plan.Policy()
     declared = given.declarations(options, policy, lists=False)
+    if warning := given.short_value_warning(declared):
+        module.warn(warning)
     settings = given.settings(options)
     with connect(options, pool_size=settings.concurrency) as transport:
         client = Client(transport)

@@ -11,13 +11,14 @@ import getpass
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
 
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput, scrub
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo import plan as plans
+from ansible_collections.blumeops.registry.plugins.module_utils._forgejo import scope as places
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.client import Client
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.ledger import Key
 from ansible_collections.blumeops.registry.plugins.module_utils._forgejo.ledger_store import FileStore, VariableStore
@@ -68,6 +69,15 @@ def declarations(parameters: dict[str, Any], policy: Policy, *, lists: bool = Tr
         declared.append(plans.declare(scope, () if given is None and not lists else given))
     plans.check_declarations(declared, policy, has_key=parameters["ledger_key"] is not None)
     return declared
+
+
+def short_value_warning(declared: Sequence[Declaration]) -> str | None:
+    """One warning for all values that are too short to be hidden well, or None."""
+    return places.short_value_warning(
+        (f"the secret {wanted.name} of {declaration.scope}", wanted.value)
+        for declaration in declared
+        for wanted in declaration.secrets
+    )
 
 
 def kept_ledgers(parameters: dict[str, Any], client: Client) -> Ledgers | None:

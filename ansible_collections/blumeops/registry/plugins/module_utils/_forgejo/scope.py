@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput
@@ -17,6 +18,8 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = re.compile(r"GIT(?:EA|HUB)_", re.IGNORECASE)
 #: MySQL and PostgreSQL keep names in VARCHAR(255).
 LONGEST_NAME = 255
+#: Ansible hides a value by replacing it in every text: a shorter one is found in too many.
+SHORTEST_VALUE = 4
 #: What is shown of a refused name. Anything else may be a value that stands where the name should.
 _HARMLESS = re.compile(r"[A-Za-z0-9_ .-]{0,64}")
 
@@ -133,6 +136,23 @@ def check_value(value: str | None, where: str) -> str:
     if value.startswith("op://"):
         raise InvalidInput(
             f"the value of {where} is a secret reference and not what it refers to: "
-            "resolve it with the lookup blumeops.registry.onepassword"
+            "resolve it with the lookup blumeops.registry.onepassword, and if it comes from there, the field in "
+            "1Password seems to hold a reference itself: store there what that refers to"
         )
     return value
+
+
+def short_value_warning(values: Iterable[tuple[str, str | None]]) -> str | None:
+    """What to warn of where values are so short that hiding them hides other text; None where none is.
+
+    Args:
+        values: What each value is of, as in ``the secret X``, and the value.
+    """
+    short = [where for where, value in values if value is not None and len(value) < SHORTEST_VALUE]
+    if not short:
+        return None
+    others = f" (and of {len(short) - 1} more)" if short[1:] else ""
+    return (
+        f"the value of {short[0]}{others} has fewer than {SHORTEST_VALUE} characters: "
+        "Ansible's redaction will garble its output"
+    )
