@@ -86,6 +86,16 @@ def test_a_forge_that_hangs_does_not_hold_up_the_rest(estate: Lab, tmp_path: pat
     assert rows["forge"] == ("failed", rows["forge"][1])
     assert "gave no answer within 2 s" in rows["forge"][1]
     assert {service for service, (result, _) in rows.items() if result == "failed"} == {"forge"}
+    assert list(rows) == SERVICES
+    assert rows["secrets"] == ("unknown", "not asked")
+
+
+def test_a_registry_that_cannot_be_asked(estate: Lab) -> None:
+    status, rows = look(estate, zot_verify_url="no address")
+    assert status != 0
+    assert list(rows) == SERVICES
+    assert rows["registry"][0] == "failed"
+    assert rows["issuer"] == ("unknown", "not asked")
 
 
 def test_a_secret_that_is_missing(estate: Lab) -> None:
