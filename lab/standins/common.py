@@ -18,7 +18,7 @@ import ssl
 import struct
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,10 +69,11 @@ class Fault:
             key, _, value = pair.partition("=")
             if key in {"method", "path", "retry_after", "location"}:
                 values[key] = value
-            elif key in {"first", "times"}:
-                values[key] = int(value)
-            elif key == "seconds":
-                values[key] = float(value)
+            elif key in {"first", "times", "seconds"}:
+                try:
+                    values[key] = float(value) if key == "seconds" else int(value)
+                except ValueError:
+                    raise click.BadParameter(f"{key} in {text!r} must be a number, which {value!r} is not") from None
             elif key == "after":
                 values[key] = value in {"", "true", "yes", "1"}
             else:
@@ -143,6 +144,19 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         option(call)
     return call
+
+
+@contextlib.contextmanager
+def reading(path: pathlib.Path | None, expected: str) -> Iterator[None]:
+    """Turn what a file of another kind raises into one sentence; ``expected`` says what should be in it."""
+    try:
+        yield
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError:  # not JSON, or not UTF-8
+        raise click.ClickException(f"{path} is no JSON: give a file with {expected}.") from None
+    except (AttributeError, KeyError, TypeError):
+        raise click.ClickException(f"{path} does not hold {expected}: see lab/worlds for examples.") from None
 
 
 class Disturbance:

@@ -21,7 +21,7 @@ import click
 from aiohttp import web
 
 from lab.standins import vaults
-from lab.standins.common import ERROR_BODY, Options, options, serve
+from lab.standins.common import ERROR_BODY, Options, options, reading, serve
 from lab.standins.vaults import Json, Vaults
 
 #: What Connect says by status, where a fault asks for that status [I connect#78, connect#82, connect#93, spec].
@@ -591,7 +591,9 @@ def _with_slash(
 def main(options: Options, path: pathlib.Path, save: bool, **switches: Any) -> None:
     for name in ("write_denied", "unknown_field", "conflict_status"):
         switches[name] = int(switches[name])
-    server = Server(Vaults.load(path), Switches(**switches), path if save else None)
+    with reading(path, "vaults and their items"):
+        store = Vaults.load(path)
+    server = Server(store, Switches(**switches), path if save else None)
     serve(application(server), "connect", options)
 
 

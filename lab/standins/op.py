@@ -145,12 +145,25 @@ class Connect:
         return self._get(f"/v1/vaults/{item['vault']['id']}/items/{item['id']}/files/{file['id']}/content")
 
 
+def stored() -> Vaults:
+    """The vault file that the environment names."""
+    path = os.environ.get("LAB_OP_VAULTS")
+    if not path:
+        raise OpError("LAB_OP_VAULTS is not set: let it name a vault file, such as lab/worlds/vaults.json")
+    try:
+        return Vaults.load(path)
+    except OSError as error:
+        raise OpError(f"LAB_OP_VAULTS: {path} cannot be read: {error.strerror}") from None
+    except (ValueError, AttributeError, KeyError, TypeError):
+        raise OpError(f"LAB_OP_VAULTS: {path} is no vault file: see lab/worlds/vaults.json for one") from None
+
+
 def account() -> Account | Connect:
     """Who is asked, by the environment."""
     host, token = os.environ.get("OP_CONNECT_HOST"), os.environ.get("OP_CONNECT_TOKEN")
     if host and token:
         return Connect(host, token)
-    store = Vaults.load(os.environ["LAB_OP_VAULTS"])
+    store = stored()
     service = os.environ.get("OP_SERVICE_ACCOUNT_TOKEN")
     if service is not None and service not in store.service_accounts:
         raise OpError(BAD_TOKEN)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import pathlib
 import stat
+import subprocess
 
-from lab.running import standin
+import pytest
+
+from lab.running import ROOT, standin
 from lab.standins.forgejo_store import RIVAL
 from tests.integration.lab_forgejo.conftest import asking
 
@@ -56,3 +59,22 @@ def test_the_log_holds_no_credential_and_no_value(world_file: str, tmp_path: pat
     assert lines[0]["ms"] >= 1
     assert "the-value" not in log.read_text()
     assert "OWEN" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("forgejo --world lab/worlds/none.json", "'lab/worlds/none.json' does not exist"),
+        ("forgejo --world lab/_launch", "lab/_launch is no JSON"),
+        ("forgejo --world lab/worlds/users.json", "does not hold accounts, repositories and tokens"),
+        ("forgejo --world lab/worlds/forgejo.json --fault delay:first=x", "must be a number, which 'x' is not"),
+        ("connect --vaults lab/_launch", "lab/_launch is no JSON"),
+        ("connect --vaults lab/worlds/users.json", "does not hold vaults and their items"),
+    ],
+)
+def test_bad_arguments_get_a_sentence(command: str, said: str) -> None:
+    name, *arguments = command.split()
+    done = subprocess.run([ROOT / "lab" / name, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode in {1, 2}
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

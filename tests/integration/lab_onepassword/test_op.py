@@ -255,3 +255,15 @@ def test_a_process_group_can_be_killed_around_a_process(at: str, shown: bytes, t
     )
     assert done.returncode == -signal.SIGKILL
     assert done.stdout == shown
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "LAB_OP_VAULTS is not set"),
+        ("lab/worlds/none.json", "lab/worlds/none.json cannot be read"),
+        (str(ROOT / "lab" / "_launch"), "is no vault file"),
+    ],
+)
+def test_a_vault_file_that_is_none(op: Op, path: str, said: str) -> None:
+    assert said in error(op("read", "op://x/y/z", LAB_OP_VAULTS=path))
