@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -83,7 +84,8 @@ def start(config: pathlib.Path, lab_pid: int) -> None:
 def supervise(config: pathlib.Path, lab_pid: int) -> None:
     """Run zot until it ends, or the lab does."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    zot = subprocess.Popen([program(), "serve", str(config)], env=environment())
+    options = [] if os.environ.get("ZOT_BIN") else shlex.split(os.environ.get("LAB_ZOT_OPTIONS", ""))
+    zot = subprocess.Popen([program(), "serve", str(config), *options], env=environment())
     config.with_suffix(".pid").write_text(str(zot.pid))
     while zot.poll() is None and (not lab_pid or alive(lab_pid)):
         time.sleep(0.2)

@@ -38,6 +38,7 @@ class Lab:
     folder: pathlib.Path
     parts: dict[str, Part] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
+    zot_options: list[str] = field(default_factory=list)
 
     @property
     def zot_config(self) -> pathlib.Path:
@@ -51,6 +52,7 @@ class Lab:
             "LAB_PID": str(os.getpid()),
             "OP_CONNECT_HOST": self.addresses.get("connect", ""),
             "OP_CONNECT_TOKEN": CONNECT_TOKEN,
+            "LAB_ZOT_OPTIONS": shlex.join(self.zot_options),
             "NO_PROXY": "127.0.0.1,localhost",
         }
 
@@ -76,7 +78,6 @@ def lab(
     folder: pathlib.Path | None = None,
     *,
     arguments: Mapping[str, Sequence[str]] | None = None,
-    zot_environment: Mapping[str, str] | None = None,
 ) -> Iterator[Lab]:
     """Start a lab in ``folder`` (a temporary one by default) and stop every process of it at the end.
 
@@ -107,6 +108,7 @@ def lab(
             vaults = folder / "vaults.json"
             vaults.write_text(json.dumps(_with_keys(json.loads((WORLDS / "vaults.json").read_text()), keys)))
             vaults.chmod(0o600)
+            this.zot_options = more.get("zot", [])  # from here on: the keys were made without faults
             if os.environ.get("FORGEJO_URL"):
                 this.addresses["forgejo"] = os.environ["FORGEJO_URL"]
             else:
@@ -162,11 +164,17 @@ def _first_keys(this: Lab) -> dict[str, str]:
 
 
 def _with_keys(world: dict[str, object], keys: Mapping[str, str]) -> dict[str, object]:
-    """The vaults with the keys in their place."""
+    """The vaults with the keys in their place, and the token of a real Forgejo where there is one."""
     places = {"zot-ci-api": keys["zot-ci"], "zot-admin-api": keys["erich"]}
+    if os.environ.get("FORGEJO_TOKENS"):
+        lines = pathlib.Path(os.environ["FORGEJO_TOKENS"]).read_text().splitlines()
+        tokens = dict(line.strip().split("=", 1) for line in lines if "=" in line)
+        places["credential"] = tokens["T_ALL"]
     for vault in world["vaults"]:  # type: ignore[attr-defined]
         for item in vault["items"]:
             for one in item["fields"]:
+                if one.get("label") == "credential" and item["title"] != "Forgejo Secrets":
+                    continue
                 if one.get("label") in places:
                     one["value"] = places[one["label"]]
     return world
