@@ -403,8 +403,8 @@ def test_a_registry_that_cannot_store(lab_registry: World, disk: str) -> None:
     assert not outcome.changed
     differences = not_passed(outcome)
     failed = {name: found for name, found in differences.items() if found[0] == "failed"}
-    assert set(failed.values()) == {("failed", "storage")}
-    assert set(failed) <= {"push", "ci_key", "admin_key"}, "the use of a key is written down too"
+    assert set(failed.values()) == {("failed", "storage")}, outcome.msg
+    assert set(failed) <= {"push", "pull", "ci_key", "admin_key"}, "pulls and the use of a key are written down too"
     assert "full" in outcome.msg
     assert "read-only" in outcome.msg
     assert "look into its log" in outcome.msg

@@ -278,7 +278,11 @@ class _Look:
     def _pull(self, repository: str, tag: str) -> Asked:
         if not tag:
             return self._ask(None, "read", repository, "")
-        self.zot.manifest_digest(None, repository, tag)
+        try:
+            self.zot.manifest_digest(None, repository, tag)
+        except ServerError as error:
+            # A pull is counted: a zot that cannot write answers it with 500, as it does the use of a key.
+            return Asked(error.status, problem=str(error), cause="storage" if error.status == 500 else "")
         return Asked(200, may=True)
 
 
