@@ -16,8 +16,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
-import requests
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LISTENING = re.compile(r"^\S+ listening on (\S+)$", re.MULTILINE)
 
@@ -36,6 +34,8 @@ def free_port() -> int:
 
 def wait_until_answers(url: str, seconds: float = 20.0) -> None:
     """Return when ``url`` answers, whatever it says; raises LabError where time runs out."""
+    import requests  # here, for `lab.service status` is asked by every play and has no use for it
+
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(requests.ConnectionError):
@@ -47,7 +47,7 @@ def wait_until_answers(url: str, seconds: float = 20.0) -> None:
 
 @dataclass(slots=True)
 class Part:
-    """A running process of the lab; ``with`` stops it."""
+    """A running process of the lab, and the file of what it prints; ``with`` stops the one and removes the other."""
 
     name: str
     url: str
@@ -63,6 +63,7 @@ class Part:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self.output.unlink(missing_ok=True)
 
     def __enter__(self) -> Part:
         return self
@@ -107,7 +108,9 @@ def standin(name: str, *arguments: str, env: Mapping[str, str] | None = None, se
         time.sleep(0.03)
     process.kill()
     process.wait()
-    raise LabError(f"lab/{name} did not start: {output.read_text(errors='replace').strip()[-2000:]}")
+    told = output.read_text(errors="replace").strip()[-2000:]
+    output.unlink()
+    raise LabError(f"lab/{name} did not start: {told}")
 
 
 @contextlib.contextmanager

@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import click
-import trustme
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -295,6 +294,8 @@ def tls_context(shared: Options) -> ssl.SSLContext | None:
     kinds = {fault.kind for fault in shared.faults}
     if not shared.tls and not kinds & {"tls", "tls-host"}:
         return None
+    import trustme  # here, for it takes a tenth of a stand-in's start
+
     ca = trustme.CA()
     names = ["elsewhere.example"] if "tls-host" in kinds else ["localhost", "127.0.0.1", "::1"]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

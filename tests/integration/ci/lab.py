@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -11,7 +10,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +18,8 @@ from pathlib import Path
 
 import requests
 from aiohttp import ClientSession, web
+
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[3]
 USERS = {"zot-ci": ["artifact-workloads"], "erich": ["admins"], "nogroup": []}
@@ -185,29 +185,3 @@ def front(zot: Registry, rule: Rule, tls: ssl.SSLContext | None = None) -> Itera
 
 #: Headers that are of one connection, or that the proxy's own library writes.
 HOP = {"host", "content-length", "connection", "transfer-encoding"}
-
-
-@contextmanager
-def serving(app: web.Application, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Serve an application on loopback, in a thread of its own; yields the port."""
-    loop, started, ports = asyncio.new_event_loop(), threading.Event(), []
-
-    def work() -> None:
-        asyncio.set_event_loop(loop)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        loop.run_until_complete(runner.setup())
-        loop.run_until_complete(web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start())
-        ports.append(runner.addresses[0][1])
-        started.set()
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    started.wait()
-    try:
-        yield ports[0]
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()

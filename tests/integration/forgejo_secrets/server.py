@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
 from lab.standins.common import Disturbance, Fault, Kill, Options
+from tests.serving import serving
 
 
 class InThread:
@@ -18,19 +18,13 @@ class InThread:
     def __init__(self, app: web.Application, kill_group: str = "") -> None:
         self._switch = Disturbance(Options(kill_group=kill_group))
         self._requests: list[tuple[str, str]] = []
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._port = 0
         app.middlewares.insert(0, self._listed)
         app.middlewares.insert(1, self._switch.middleware)
-        self._thread = threading.Thread(target=self._serve, args=(app,), daemon=True)
-        self._thread.start()
-        assert self._ready.wait(10)
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._running = contextlib.ExitStack()
+        self.url = f"http://127.0.0.1:{self._running.enter_context(serving(app))}"
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._running.close()
 
     def disturb(self, *faults: str) -> None:
         """The faults from now on, as ``--fault`` takes them."""
@@ -61,17 +55,3 @@ class InThread:
         self._requests.append((request.method, request.path))
         response: web.StreamResponse = await handler(request)
         return response
-
-    def _serve(self, app: web.Application) -> None:
-        asyncio.set_event_loop(self._loop)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-
-        async def begin() -> None:
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self._port = runner.addresses[0][1]
-            self._ready.set()
-
-        self._loop.run_until_complete(begin())
-        self._loop.run_forever()
-        self._loop.run_until_complete(runner.cleanup())

@@ -54,7 +54,8 @@ class Host:
         self.calls.write_text("")
         own = {"zot_service_manager": self.manager, "zot_service_name": "test.blumeops.zot", **variables}
         template = {"launchd": "launchd.plist.j2", "systemd": "zot.service.j2"}[self.manager]
-        own["__zot_definitions"] = {self.manager: {"template": template, "path": str(self.folder / "definition")}}
+        path = self.folder / ("agents/definition" if self.manager == "launchd" else "definition")
+        own["__zot_definitions"] = {self.manager: {"template": template, "path": str(path)}}
         extra = self.folder / "extra.json"
         extra.write_text(json.dumps(own))
         env = {"PATH": f"{self.folder / 'bin'}:{environment()['PATH']}"}
@@ -91,7 +92,8 @@ def test_it_is_started_restarted_redefined_and_recovered(
     calls, output = host.play()
     assert calls == []
     assert "changed=0" in output
-    assert host.play(zot_http_realm="other")[0] == restart
+    if restart != redefine:  # else the next line shows it
+        assert host.play(zot_http_realm="other")[0] == restart
     assert host.play(zot_http_realm="other", zot_service_environment={"X": "1"})[0] == redefine
     # It ended by itself: the next run brings it back.
     running.run(*service.COMMAND, "stop", str(running.zot_config))

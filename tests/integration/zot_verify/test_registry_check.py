@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import contextlib
 import copy
 import hashlib
 import json
 import pathlib
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from lab.running import free_port
 from tests.integration.zot_verify.in_process import call
 from tests.integration.zot_verify.world import THREE_TIERS, World
 from tests.run_module import Outcome, run_module
+from tests.serving import serving
 
 ALL = {
     "reachable", "catalog", "pull", "anonymous_push", "discovery", "login", "key_route", "ci_key", "ci_create",
@@ -79,43 +79,19 @@ def with_policy(**changes: Any) -> dict[str, Any]:
     return control
 
 
-class Answering:
-    """A server that answers one thing to everything, on a thread of its own."""
+@contextlib.contextmanager
+def answering(answer: Any, *, content_type: str = "application/json", status: int = 200) -> Iterator[str]:
+    """A server that answers one thing to everything, or what ``answer`` makes of its address; yields that."""
 
-    def __init__(self, answer: Any, *, content_type: str = "application/json", status: int = 200) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._answer, self._type, self._status = answer, content_type, status
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+    async def handle(request: web.Request) -> web.Response:
+        text = answer(f"http://{request.host}") if callable(answer) else answer
+        body = text if isinstance(text, str) else json.dumps(text)
+        return web.Response(text=body, content_type=content_type, status=status)
 
-    def __enter__(self) -> Answering:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        async def handle(_: web.Request) -> web.Response:
-            text = self._answer(self.url) if callable(self._answer) else self._answer
-            body = text if isinstance(text, str) else json.dumps(text)
-            return web.Response(text=body, content_type=self._type, status=self._status)
-
-        async def start() -> None:
-            app = web.Application()
-            app.router.add_route("*", "/{tail:.*}", handle)
-            runner = web.AppRunner(app, access_log=None)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", self.port).start()
-            self._ready.set()
-
-        self._loop.run_until_complete(start())
-        self._loop.run_forever()
-        self._loop.close()
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", handle)
+    with serving(app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -290,8 +266,8 @@ def discovery(**changes: Any) -> Any:
     ],
 )
 def test_an_issuer_in_trouble(registry: World, answer: Any, options: dict[str, Any], words: str) -> None:
-    with Answering(answer, **options) as issuer:
-        outcome = ask(registry, issuer=issuer.url)
+    with answering(answer, **options) as issuer:
+        outcome = ask(registry, issuer=issuer)
     assert not_passed(outcome)["discovery"] == ("failed", "issuer")
     assert words in message(outcome, "discovery")
 

@@ -75,8 +75,9 @@ import os
 import re
 import tempfile
 
+from ansible_collections.blumeops.registry.plugins.module_utils._errors import InvalidInput
 from ansible_collections.blumeops.registry.plugins.module_utils._run import run
-from ansible_collections.blumeops.registry.plugins.module_utils._zot.config import masked
+from ansible_collections.blumeops.registry.plugins.module_utils._zot.config import masked, rest_of_message
 
 
 def version_in(output):
@@ -85,13 +86,38 @@ def version_in(output):
     return found[1] if found else ""
 
 
-def accepts(module, path, config):
-    """Whether ``zot verify`` takes the configuration."""
+def problem(module, path, config):
+    """What ``zot verify`` has against the configuration; empty where it takes it."""
     with tempfile.TemporaryDirectory(dir=module.tmpdir) as folder:
         name = os.path.join(folder, "config.json")
         with open(name, "w", encoding="utf-8") as file:
             json.dump(config, file)
-        return module.run_command([path, "verify", name])[0] == 0
+        code, out, err = module.run_command([path, "verify", name])
+    return rest_of_message(err + "\n" + out) if code else ""
+
+
+def knows_anonymous_policy(module, path):
+    """Whether ``metrics.anonymousPolicy`` is a key that it knows.
+
+    Raises:
+        InvalidInput: It refuses a configuration without the key too, so nothing can be told by it.
+    """
+    config = {"storage": {"rootDirectory": "/nonexistent"}, "http": {"address": "127.0.0.1", "port": "5000"}}
+    control = {"repositories": {"**": {"anonymousPolicy": ["read"]}}}
+    if not problem(module, path, with_control(config, {**control, "metrics": {"anonymousPolicy": ["read"]}})):
+        return True
+    refused = problem(module, path, with_control(config, control))
+    if refused:
+        raise InvalidInput(
+            f"{path} verify refuses even the smallest configuration ({refused}): check that this program is a zot for "
+            "this machine (nothing was written)"
+        )
+    return False
+
+
+def with_control(config, control):
+    """The configuration with an access control."""
+    return {**config, "http": {**config["http"], "accessControl": control}}
 
 
 def in_place(path):
@@ -116,15 +142,12 @@ def info(module):
     if not os.access(path, os.X_OK):
         return {"changed": False, "present": False, **found}
     code, out, err = module.run_command([path, "--version"])
-    smallest = {"storage": {"rootDirectory": "/nonexistent"}, "http": {"address": "127.0.0.1", "port": "5000"}}
-    control = {"metrics": {"anonymousPolicy": ["read"]}, "repositories": {"**": {"anonymousPolicy": ["read"]}}}
-    smallest["http"]["accessControl"] = control
     return {
         "changed": False,
         "present": True,
         "path": path,
         "version": version_in(out + err) if code == 0 else "",
-        "metrics_anonymous_policy": accepts(module, path, smallest),
+        "metrics_anonymous_policy": knows_anonymous_policy(module, path),
         **found,
     }
 
