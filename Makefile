@@ -31,7 +31,7 @@ lint: venv ## ruff, mypy, yamllint, ansible-lint, shellcheck, schemas
 	@python -m pytest -q tests/project/test_lint.py
 
 test: venv ## lint, unit tests, integration, molecule, replays; the last line counts them
-	@python -m pytest -q -n auto --dist worksteal tests
+	@python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder tests
 
 bench: venv ## Speed, side by side with what people use today (ARGS=--write: into docs/bench.md)
 	@python -m bench $(ARGS)

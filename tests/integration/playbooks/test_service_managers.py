@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -34,35 +35,53 @@ esac
 """
 
 
-class Host:
-    """A lab whose host has a service manager."""
+def plays(running: Lab, folder: pathlib.Path, manager: str, steps: list[dict[str, object]]) -> list[dict[str, object]]:
+    """A play of role zot for each step, on a host with that service manager.
 
-    def __init__(self, running: Lab, folder: pathlib.Path, manager: str) -> None:
-        self.lab, self.folder, self.manager = running, folder, manager
-        self.calls = folder / "calls"
-        name, text = ("launchctl", LAUNCHCTL) if manager == "launchd" else ("systemctl", SYSTEMCTL)
-        program = folder / "bin" / name
-        program.parent.mkdir()
-        call = " ".join(f"'{part}'" for part in service.COMMAND)
-        program.write_text(
-            text.format(calls=self.calls, loaded=folder / "loaded", service=call, config=running.zot_config)
+    ``before`` in a step is a command that runs first; the rest are variables of the role.
+    """
+    template = {"launchd": "launchd.plist.j2", "systemd": "zot.service.j2"}[manager]
+    path = folder / ("agents/definition" if manager == "launchd" else "definition")
+    own = {
+        "zot_service_manager": manager,
+        "zot_service_name": "test.blumeops.zot",
+        "__zot_definitions": {manager: {"template": template, "path": str(path)}},
+    }
+    found: list[dict[str, object]] = []
+    for step in steps:
+        before = shlex.join([str(word) for word in step.pop("before", ["true"])])
+        note = f"{before}; echo step >>{shlex.quote(str(folder / 'calls'))}"
+        found.append(
+            {
+                "hosts": "indri",
+                "gather_facts": False,
+                "vars": {**own, **step},
+                "pre_tasks": [
+                    {"ansible.builtin.debug": {"msg": f"{{{{ lookup('ansible.builtin.pipe', {note!r}) }}}}"}}
+                ],
+                "roles": ["blumeops.registry.zot"],
+            }
         )
-        program.chmod(0o755)
+    return found
 
-    def play(self, **variables: object) -> tuple[list[str], str]:
-        """Run role zot; returns the calls that changed something, and the output."""
-        self.calls.write_text("")
-        own = {"zot_service_manager": self.manager, "zot_service_name": "test.blumeops.zot", **variables}
-        template = {"launchd": "launchd.plist.j2", "systemd": "zot.service.j2"}[self.manager]
-        path = self.folder / ("agents/definition" if self.manager == "launchd" else "definition")
-        own["__zot_definitions"] = {self.manager: {"template": template, "path": str(path)}}
-        extra = self.folder / "extra.json"
-        extra.write_text(json.dumps(own))
-        env = {"PATH": f"{self.folder / 'bin'}:{environment()['PATH']}"}
-        done = self.lab.run("ansible-playbook", "playbooks/indri.yml", "--tags", "zot", "-e", f"@{extra}", env=env)
-        assert done.returncode == 0, done.stdout + done.stderr
-        asked = self.calls.read_text().split()
-        return [call for call in asked if call not in {"print", "is-active", "daemon-reload"}], done.stdout
+
+def asked(running: Lab, folder: pathlib.Path, manager: str, steps: list[dict[str, object]]) -> list[list[str]]:
+    """Run role zot for each step, in one process; returns what changed: the calls of the service manager, by step."""
+    name, text = ("launchctl", LAUNCHCTL) if manager == "launchd" else ("systemctl", SYSTEMCTL)
+    program = folder / "bin" / name
+    program.parent.mkdir()
+    call = " ".join(f"'{part}'" for part in service.COMMAND)
+    calls = folder / "calls"
+    program.write_text(text.format(calls=calls, loaded=folder / "loaded", service=call, config=running.zot_config))
+    program.chmod(0o755)
+    playbook = folder / "play.yml"
+    playbook.write_text(json.dumps(plays(running, folder, manager, steps)))
+    env = {"PATH": f"{program.parent}:{environment()['PATH']}"}
+    done = running.run("ansible-playbook", str(playbook), env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    reading = {"print", "is-active", "daemon-reload"}
+    _, *by_step = calls.read_text().split("step\n")
+    return [[call for call in part.split() if call not in reading] for part in by_step]
 
 
 @pytest.fixture
@@ -87,14 +106,14 @@ def test_it_is_started_restarted_redefined_and_recovered(
     redefine: list[str],
     recover: list[str],
 ) -> None:
-    host = Host(running, tmp_path, manager)
-    assert host.play()[0] == start
-    calls, output = host.play()
-    assert calls == []
-    assert "changed=0" in output
-    if restart != redefine:  # else the next line shows it
-        assert host.play(zot_http_realm="other")[0] == restart
-    assert host.play(zot_http_realm="other", zot_service_environment={"X": "1"})[0] == redefine
-    # It ended by itself: the next run brings it back.
-    running.run(*service.COMMAND, "stop", str(running.zot_config))
-    assert host.play(zot_http_realm="other", zot_service_environment={"X": "1"})[0] == recover
+    redefined = {"zot_http_realm": "other", "zot_service_environment": {"X": "1"}}
+    ended = [*service.COMMAND, "stop", str(running.zot_config)]
+    steps: list[dict[str, object]] = [
+        {},
+        {},
+        {"zot_http_realm": "other"},
+        redefined,
+        {**redefined, "before": ended},  # it ended by itself: the next run brings it back
+        redefined,
+    ]
+    assert asked(running, tmp_path, manager, steps) == [start, [], restart, redefine, recover, []]
