@@ -114,6 +114,5 @@ def test_it_is_started_restarted_redefined_and_recovered(
         {"zot_http_realm": "other"},
         redefined,
         {**redefined, "before": ended},  # it ended by itself: the next run brings it back
-        redefined,
     ]
-    assert asked(running, tmp_path, manager, steps) == [start, [], restart, redefine, recover, []]
+    assert asked(running, tmp_path, manager, steps) == [start, [], restart, redefine, recover]

@@ -13,6 +13,7 @@ author: the blumeops.registry authors (@eblume)
 description:
   - Finds out which zot is installed, and which form of configuration it takes.
   - A zot that was built from source carries no version, so what it can do is asked of its C(zot verify).
+    A program whose C(verify) refuses even the smallest configuration is no zot, and an error.
 options:
   binary:
     description: Path of the zot program, or its name where it is on the search path.

@@ -13,8 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.unit.authentik import blueprint
-from tests.unit.authentik.blueprint import BlueprintError, World
+from tests.integration.authentik_zot import blueprint
+from tests.integration.authentik_zot.blueprint import BlueprintError, World
 
 ROOT = pathlib.Path(__file__).parents[3]
 SCHEMA = json.loads((ROOT / "tests/contracts/authentik/blueprint.schema.json").read_text())
