@@ -38,7 +38,7 @@ esac
 def plays(running: Lab, folder: pathlib.Path, manager: str, steps: list[dict[str, object]]) -> list[dict[str, object]]:
     """A play of role zot for each step, on a host with that service manager.
 
-    ``before`` in a step is a command that runs first; the rest are variables of the role.
+    A step is variables of the role; with ``ended`` zot is stopped behind the manager's back before it.
     """
     template = {"launchd": "launchd.plist.j2", "systemd": "zot.service.j2"}[manager]
     path = folder / ("agents/definition" if manager == "launchd" else "definition")
@@ -47,17 +47,18 @@ def plays(running: Lab, folder: pathlib.Path, manager: str, steps: list[dict[str
         "zot_service_name": "test.blumeops.zot",
         "__zot_definitions": {manager: {"template": template, "path": str(path)}},
     }
+    note = f"echo step >>{shlex.quote(str(folder / 'calls'))}"
+    stop = shlex.join([*service.COMMAND, "stop", str(running.zot_config)])
     found: list[dict[str, object]] = []
     for step in steps:
-        before = shlex.join([str(word) for word in step.pop("before", ["true"])])
-        note = f"{before}; echo step >>{shlex.quote(str(folder / 'calls'))}"
+        first = f"{stop}; {note}" if step.get("ended") else note
         found.append(
             {
                 "hosts": "indri",
                 "gather_facts": False,
                 "vars": {**own, **step},
                 "pre_tasks": [
-                    {"ansible.builtin.debug": {"msg": f"{{{{ lookup('ansible.builtin.pipe', {note!r}) }}}}"}}
+                    {"ansible.builtin.debug": {"msg": f"{{{{ lookup('ansible.builtin.pipe', {first!r}) }}}}"}}
                 ],
                 "roles": ["blumeops.registry.zot"],
             }
@@ -81,7 +82,10 @@ def asked(running: Lab, folder: pathlib.Path, manager: str, steps: list[dict[str
     assert done.returncode == 0, done.stdout + done.stderr
     reading = {"print", "is-active", "daemon-reload"}
     _, *by_step = calls.read_text().split("step\n")
-    return [[call for call in part.split() if call not in reading] for part in by_step]
+    found = [[call for call in part.split() if call not in reading] for part in by_step]
+    changed = ["\nchanged: " in part for part in done.stdout.split("\nPLAY [")[1:]]
+    assert changed == [bool(step) for step in found], "a play that called nobody changed something, or the reverse"
+    return found
 
 
 @pytest.fixture
@@ -90,29 +94,29 @@ def running() -> Iterator[Lab]:
         yield one
 
 
+OTHER: dict[str, object] = {"zot_http_realm": "other"}
+REDEFINED: dict[str, object] = {**OTHER, "zot_service_environment": {"X": "1"}}
+ENDED: dict[str, object] = {**REDEFINED, "ended": True}  # it ended by itself: the next run brings it back
+
+
 @pytest.mark.parametrize(
-    ("manager", "start", "restart", "redefine", "recover"),
+    ("manager", "steps"),
     [
-        ("launchd", ["bootstrap"], ["kickstart"], ["bootout", "bootstrap"], ["kickstart"]),
-        ("systemd", ["enable"], ["stop", "enable"], ["stop", "enable"], ["enable"]),
+        (
+            "launchd",
+            [
+                ({}, ["bootstrap"]),
+                ({}, []),
+                (OTHER, ["kickstart"]),
+                (REDEFINED, ["bootout", "bootstrap"]),
+                (ENDED, ["kickstart"]),
+            ],
+        ),
+        ("systemd", [({}, ["enable"]), ({}, []), (REDEFINED, ["stop", "enable"]), (ENDED, ["enable"])]),
     ],
+    ids=["launchd", "systemd"],
 )
 def test_it_is_started_restarted_redefined_and_recovered(
-    running: Lab,
-    tmp_path: pathlib.Path,
-    manager: str,
-    start: list[str],
-    restart: list[str],
-    redefine: list[str],
-    recover: list[str],
+    running: Lab, tmp_path: pathlib.Path, manager: str, steps: list[tuple[dict[str, object], list[str]]]
 ) -> None:
-    redefined = {"zot_http_realm": "other", "zot_service_environment": {"X": "1"}}
-    ended = [*service.COMMAND, "stop", str(running.zot_config)]
-    steps: list[dict[str, object]] = [
-        {},
-        {},
-        {"zot_http_realm": "other"},
-        redefined,
-        {**redefined, "before": ended},  # it ended by itself: the next run brings it back
-    ]
-    assert asked(running, tmp_path, manager, steps) == [start, [], restart, redefine, recover]
+    assert asked(running, tmp_path, manager, [step for step, _ in steps]) == [calls for _, calls in steps]
