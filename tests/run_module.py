@@ -6,6 +6,7 @@ import atexit
 import functools
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,7 +66,8 @@ class Running:
 @functools.cache
 def _server() -> tuple[subprocess.Popen[bytes], pathlib.Path]:
     """The process that runs are forked from (see module_server), and a directory for what they print."""
-    folder = tempfile.TemporaryDirectory(prefix="modules-")
+    # No TemporaryDirectory: a fork of this process (multiprocessing of Python 3.13) would remove it at its start.
+    folder = tempfile.mkdtemp(prefix="modules-")
     command = [sys.executable, "-m", "tests.module_server"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment(), cwd=ROOT)
 
@@ -73,10 +75,10 @@ def _server() -> tuple[subprocess.Popen[bytes], pathlib.Path]:
         assert process.stdin is not None
         process.stdin.close()
         process.wait(10)
-        folder.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(stop)
-    return process, pathlib.Path(folder.name)
+    return process, pathlib.Path(folder)
 
 
 def start_module(

@@ -245,7 +245,9 @@ def test_hundreds_of_values_leave_the_result_clean(forge: Forge) -> None:
     ]  # above the number from which the values leave Ansible's own search
     outcome = forge.run(*scopes)
     assert outcome.result["written"] == 600
-    given = outcome.result["invocation"]["module_args"]["scopes"][0]["secrets"][0]
-    assert given["value"] == "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+    assert "of-many" not in outcome.output
+    if "invocation" in outcome.result:  # ansible-core 2.21 returns it only where it is asked for
+        given = outcome.result["invocation"]["module_args"]["scopes"][0]["secrets"][0]
+        assert given["value"] == "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
     assert len(forge.stored()) == 200
     assert json.loads(forge.variables()[LEDGER_VARIABLE])["format"] == 1
