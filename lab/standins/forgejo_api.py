@@ -10,6 +10,8 @@ import asyncio
 import base64
 import binascii
 import datetime
+import html
+import http
 import itertools
 import re
 import urllib.parse
@@ -24,9 +26,11 @@ from lab.standins.forgejo_json import Decoder, GoError, Struct, dumps
 from lab.standins.forgejo_store import Place, Store
 from lab.standins.forgejo_world import Access, Account, Repository, Token, World
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: Measured: Go's (?i)[A-Z] takes the long s and the Kelvin sign for letters too.
+NAME = re.compile(r"[A-Za-z_\u017f\u212a][A-Za-z0-9_\u017f\u212a]*")
 FORBIDDEN = re.compile(r"GIT(EA|HUB)_", re.IGNORECASE)
 NUMBER = re.compile(r"[+-]?[0-9]+")
+MOST = 2**63 - 1
 NOT_FOUND = "The target couldn't be found."
 
 SECRET = Struct("CreateOrUpdateSecretOption", {"data": "string"})
@@ -124,17 +128,18 @@ class Forgejo:
         base = f"{request.scheme}://{request.host}"
         if path == "/api/healthz":
             return _health()
-        segments = path.split("/")[3:] if path.startswith("/api/v1/") else []
-        found = self._match(segments)
-        if found is None:
-            return web.Response(text="404 page not found\n", status=404)
-        methods, parameters = found
+        if not f"{path}/".startswith("/api/v1/"):
+            return _no_route()
+        methods, parameters = self._match(path.split("/")[3:]) or ({}, {})
         call = Call(request, base, parameters, path, body=await request.read())
         call.form = await _form(call)
         try:
+            # Measured: who asks is found out before the route, so a wrong token gets its 401 where there is none, too.
             self._authenticate(call)
             handler = methods.get(request.method)
-            if handler is None:
+            if not methods:
+                response = _no_route()
+            elif handler is None:
                 # Measured: Allow names one of the verbs, another one from call to call.
                 verbs = sorted(methods)
                 response = web.Response(status=405, headers={"Allow": verbs[next(self._allow) % len(verbs)]})
@@ -184,15 +189,19 @@ class Forgejo:
     def _basic(self, call: Call, encoded: str) -> None:
         """Basic credentials: a token as password (or alone as the user name), or a name and a password (src)."""
         try:
-            name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+            name, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
+            name = colon = password = ""
+        if not colon:  # measured: as if nothing were given
             name = password = ""
         call.token = self.world.tokens.get(name if password in {"", "x-oauth-basic"} else password)
         if call.token is not None:
             call.user = call.token.user
             return
         account = self.world.account(name)
-        if account is None or account.is_org:
+        if account is not None and account.is_org:
+            raise _error(call, 401, f"user's password isn't set [uid: {account.id}, name: {account.name}]")
+        if account is None:
             raise _error(call, 401, f"user does not exist [uid: 0, name: {name}]")
         if account.password is None or account.password != password:
             raise _error(call, 401, f"user's password is invalid [uid: {account.id}, name: {account.name}]")
@@ -525,11 +534,20 @@ def _not_found(call: Call, message: str = NOT_FOUND, *errors: str) -> Reply:
     return Reply(_json({"message": message, "url": f"{call.base}/api/swagger", "errors": list(errors)}, 404))
 
 
+def _no_route() -> web.Response:
+    return web.Response(text="404 page not found\n", status=404)
+
+
 def _redirect(call: Call, status: int, old: str, new: str) -> Reply:
+    """Where it is now; only the answer to a GET has a body (measured for 301; Go's http.Redirect)."""
     location = call.path.replace(old, new, 1)
     if call.request.query_string:
         location += f"?{call.request.rel_url.raw_query_string}"
-    return Reply(web.Response(status=status, headers={"Location": location}))
+    headers = {"Location": location}
+    if call.request.method != "GET":
+        return Reply(web.Response(status=status, headers=headers))
+    text = f'<a href="{html.escape(location)}">{http.HTTPStatus(status).phrase}</a>.\n\n'
+    return Reply(web.Response(status=status, headers=headers, text=text, content_type="text/html", charset="utf-8"))
 
 
 def _health() -> web.Response:
@@ -551,8 +569,8 @@ def _variable(where: tuple[str, int, int], name: str, value: str) -> dict[str, A
 
 
 def _number(text: str) -> int:
-    """Go's Atoi: 0 for what is no number."""
-    return int(text) if NUMBER.fullmatch(text) else 0
+    """Go's Atoi as the server uses it: 0 for what is no number, the nearest int64 for what is too large."""
+    return max(-MOST - 1, min(int(text), MOST)) if NUMBER.fullmatch(text) else 0
 
 
 def _slice(call: Call, items: list[Any]) -> list[Any]:
@@ -561,7 +579,9 @@ def _slice(call: Call, items: list[Any]) -> list[Any]:
     if page < 1:
         return items
     size = 30 if limit <= 0 else min(limit, 50)
-    return items[(page - 1) * size : page * size]
+    # Measured: the product overflows Go's int64, and an offset that is not above 0 is none.
+    offset = ((page - 1) * size + MOST + 1) % (2 * (MOST + 1)) - MOST - 1
+    return items[max(offset, 0) :][:size]
 
 
 def _page(call: Call, items: list[Any]) -> web.Response:
@@ -597,7 +617,8 @@ def _bind(call: Call, struct: Struct, required: str = "") -> dict[str, Any]:
         values = struct.zero()
         for key, kind in struct.fields.items():
             if kind == "string":
-                values[key] = call.form.get(key, "") or call.request.query.get(key, "")
+                # Go's ParseForm: what the body says goes first, even where it is empty.
+                values[key] = call.form.get(key, call.request.query.get(key, ""))
     elif "json" in content_type:
         try:
             values = Decoder(call.body, struct).decode()
