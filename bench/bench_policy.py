@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import gc
 import resource
+import statistics
 import string
 import sys
 import time
@@ -89,8 +90,10 @@ def decisions() -> list[Row]:
         return work
 
     many = requests(10 * DECISIONS)
-    one = seconds(deciding(many[:DECISIONS]), ROUNDS) / DECISIONS
-    ten = seconds(deciding(many), 2) / len(many)
+    # Side by side and the middle of all rounds, for a machine's speed changes from one second to the next.
+    rounds = [(seconds(deciding(many[:DECISIONS])), seconds(deciding(many))) for _ in range(ROUNDS)]
+    one = min(few for few, _ in rounds) / DECISIONS
+    times = statistics.median(all_ / few for few, all_ in rounds) / 10
     return [
         Row(
             f"{DECISIONS:,} decisions on the estate's policy (CPU time)",
@@ -102,9 +105,9 @@ def decisions() -> list[Row]:
         Row(
             "a decision at ten times as many",
             NOBODY,
-            f"{ten / one:.2f} times as long",
+            f"{times:.2f} times as long",
             bar="within 1.3",
-            holds=ten / one <= 1.3,
+            holds=times <= 1.3,
         ),
     ]
 
