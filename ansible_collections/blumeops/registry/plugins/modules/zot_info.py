@@ -13,7 +13,7 @@ author: the blumeops.registry authors (@eblume)
 description:
   - Finds out which zot is installed, and which form of configuration it takes.
   - A zot that was built from source carries no version, so what it can do is asked of its C(zot verify).
-    A program whose C(verify) refuses even the smallest configuration is no zot, and an error.
+  - A program whose C(verify) refuses even the smallest configuration is no zot, and an error.
 options:
   binary:
     description: Path of the zot program, or its name where it is on the search path.
@@ -111,7 +111,7 @@ def knows_anonymous_policy(module, path):
     if refused:
         raise InvalidInput(
             f"{path} verify refuses even the smallest configuration ({refused}): check that this program is a zot for "
-            "this machine (nothing was written)"
+            "this machine"
         )
     return False
 
